@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use jiff::Timestamp;
 
-use super::values::{DeadlineArgument, DurationArgument, StateAuth, device_value, duration, prom_file, tag_separator};
+use super::values::{
+    DeadlineArgument, DurationArgument, StateAuth, device_value, duration, prom_file, tag_separator, typed_tag,
+};
 use crate::api::cloud::Cloud;
 use crate::api::sign_in::AuthMethod;
 use crate::config::Profile;
@@ -130,12 +132,12 @@ pub(crate) struct OrderOptions {
     ///
     /// The file is a list of machines then; its own tag, action and value columns are carried along unread. May be given
     /// several times, together with --remove and --set-value. "tagfleet help exports" describes it.
-    #[arg(long, value_name = "TAG", conflicts_with = "tag_separator", help_heading = "Rows")]
+    #[arg(long, value_name = "TAG", value_parser = typed_tag, conflicts_with = "tag_separator", help_heading = "Rows")]
     pub add: Vec<String>,
     /// Remove this tag from the machine of every row
     ///
-    /// Exactly as it is written. May be given several times.
-    #[arg(long, value_name = "TAG", conflicts_with = "tag_separator", help_heading = "Rows")]
+    /// Exactly as it is written, or as "tagfleet tags" shows it: 'A\u{9}B' has a tab in it. May be given several times.
+    #[arg(long, value_name = "TAG", value_parser = typed_tag, conflicts_with = "tag_separator", help_heading = "Rows")]
     pub remove: Vec<String>,
     /// Set the device value of the machine of every row
     #[arg(

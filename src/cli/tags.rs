@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::after_help::after_help;
 use super::options::{ChangingOptions, FilterOptions, GuardOptions, QuotaOptions, ServiceOptions};
-use super::values::odd_tags;
+use super::values::{odd_tags, typed_tag};
 use crate::input::Doubt;
 use crate::model::RETAGGING_PREFIX;
 use crate::outside::shell_word;
@@ -83,8 +83,12 @@ impl TagsCommand {
 #[derive(Debug, Args)]
 pub(crate) struct RenameOptions {
     /// The tag, exactly
+    ///
+    /// What cannot be typed may stand as "tagfleet tags" shows it: 'A\u{9}B' has a tab in it.
+    #[arg(value_parser = typed_tag)]
     pub old: String,
     /// What takes its place
+    #[arg(value_parser = typed_tag)]
     pub new: String,
     /// Allow a NEW that looks like a mishap
     #[arg(long, value_name = "odd-tags", value_parser = odd_tags())]
@@ -98,6 +102,9 @@ pub(crate) struct RenameOptions {
 #[derive(Debug, Args)]
 pub(crate) struct RemoveOptions {
     /// The tag, exactly
+    ///
+    /// What cannot be typed may stand as "tagfleet tags" shows it: 'A\u{9}B' has a tab in it.
+    #[arg(value_parser = typed_tag)]
     pub tag: String,
     /// How it is done.
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! Values as typed: durations, deadlines, limits on errors.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use jiff::civil::Time;
 use crate::dispatch::MaximumErrors;
 use crate::input::Doubt;
 use crate::model::DeviceValue;
+use crate::outside::line_unescaped;
 use crate::plan::guard::Bound;
 use crate::quota::parse_duration;
 
@@ -75,6 +77,12 @@ pub(super) fn prom_file(text: &str) -> Result<PathBuf, String> {
     is_read
         .then(|| path.to_owned())
         .ok_or_else(|| format!("\"{text}\" does not end in .prom, and the node exporter reads only files that do"))
+}
+
+/// A tag: exactly, or as lists of tags show it.
+#[expect(clippy::unnecessary_wraps, reason = "the form of a parser")]
+pub(super) fn typed_tag(text: &str) -> Result<String, Infallible> {
+    Ok(line_unescaped(text))
 }
 
 /// A character that can stand between the tags of one cell.

@@ -14,7 +14,7 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::input::{Encoding, InputOptions, Orders, Tenants, encoding};
 use crate::model::MachineReference;
 use crate::outside::shown;
-use crate::report::Screen;
+use crate::report::{MACHINE_COLUMNS, Screen};
 use crate::run::{
     CheckedInput, InputOrder, InputSource, NamedFilter, RunContext, TENANT_INPUT, Tenant, check_input,
     check_input_with_machines, choose_machine_column,
@@ -81,6 +81,7 @@ pub(super) fn input_order(
             sheet: arguments.sheet.clone(),
             tenants: tenants(settings),
             signed_in: signed_in(settings),
+            machine_fields: &MACHINE_COLUMNS,
             ..InputOptions::default()
         },
         skip_invalid: arguments.skip_invalid,

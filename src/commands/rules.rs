@@ -162,9 +162,7 @@ fn read_blocking(
     for order in draft.lookups() {
         match lookup(order, directory) {
             Ok(lookup) => {
-                for note in lookup.notes() {
-                    screen.note(&format!("{}: {note}", shown(&order.file)));
-                }
+                lookup.notes().for_each(|note| screen.note(&note));
                 lookups.push(lookup);
             }
             Err(found) => faults.extend(found),

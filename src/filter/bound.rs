@@ -41,7 +41,7 @@ impl Filter {
                         return Err(error(mention.span, FilterErrorKind::AmbiguousColumn { name, columns }));
                     }
                     Lookup::Unknown => {
-                        return Err(error(mention.span, FilterErrorKind::unknown_column(name.clone(), columns)));
+                        return Err(error(mention.span, FilterErrorKind::unknown_column(name, columns)));
                     }
                 },
             };
@@ -71,12 +71,12 @@ impl BoundFilter {
         self.verdict(row, unread) == Some(true)
     }
 
-    /// The names whose cells are lacking in a row, as one writes them.
+    /// The names whose cells are lacking in a row, as one writes them, with their places.
     #[must_use]
-    pub fn lacking<R: Row + ?Sized>(&self, row: &R) -> Vec<String> {
+    pub fn lacking<R: Row + ?Sized>(&self, row: &R) -> Vec<(String, usize)> {
         let named = self.filter.names.iter().zip(&self.columns);
         let is_lacking = |column: &Column| matches!(row.cell(column.position), Cell::Lacking);
-        named.filter(|(_, column)| is_lacking(column)).map(|(name, _)| name.written()).collect()
+        named.filter(|(_, column)| is_lacking(column)).map(|(name, column)| (name.written(), column.position)).collect()
     }
 
     /// What the filter's columns held that could not be read, for notes; in the order in which the filter names them.
@@ -156,20 +156,6 @@ impl BoundFilter {
                 Some(false)
             }
         }
-    }
-}
-
-impl FilterErrorKind {
-    fn unknown_column(name: super::ColumnName, columns: &dyn Columns) -> Self {
-        let qualifier = name.qualifier.as_deref();
-        if let Some((message, hint)) = qualifier.and_then(|qualifier| columns.unknown_qualifier(qualifier)) {
-            return Self::UnknownQualifier { message, hint };
-        }
-        let known = columns.known(qualifier);
-        let names = || known.iter().map(String::as_str);
-        let nearest = super::names::nearest(&name.written(), names());
-        let nearest = nearest.or_else(|| super::names::only_ending(&name.name, names())).map(str::to_owned);
-        Self::UnknownColumn { name, nearest, known }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::names::{ColumnName, shortened};
+use super::names::{ColumnName, Columns, nearest, only_ending, same, shortened};
 use super::source::{Place, Span};
 use crate::outside::shown;
 
@@ -158,7 +158,38 @@ pub enum FilterErrorKind {
 }
 
 impl FilterErrorKind {
-    fn hint(&self) -> Option<String> {
+    /// A name that no column has.
+    pub(super) fn unknown_column(name: &ColumnName, columns: &dyn Columns) -> Self {
+        let qualifier = name.qualifier.as_deref();
+        if let Some((message, hint)) = qualifier.and_then(|qualifier| columns.unknown_qualifier(qualifier)) {
+            return Self::UnknownQualifier { message, hint };
+        }
+        let (known, elsewhere) = (columns.known(qualifier), columns.elsewhere());
+        // The qualifier says nothing of how near its names are.
+        let own_part = |known: &'_ String| match known.split_once('.').filter(|_| qualifier.is_some()) {
+            Some((_, own)) => own.to_owned(),
+            None => known.clone(),
+        };
+        let own: Vec<String> = known.iter().map(own_part).collect();
+        let names = || own.iter().map(String::as_str);
+        let of_known = |found: Option<&str>| {
+            let place = own.iter().position(|own| Some(own.as_str()) == found)?;
+            known.get(place).cloned()
+        };
+        let others = || elsewhere.iter().map(|other| other.name.as_str());
+        let of_others = |found: Option<&str>| {
+            let other = elsewhere.iter().find(|other| Some(other.name.as_str()) == found);
+            other.map(ColumnName::written)
+        };
+        let meant = of_others(same(&name.name, others()))
+            .or_else(|| of_known(nearest(&name.name, names())))
+            .or_else(|| of_known(only_ending(&name.name, names())))
+            .or_else(|| of_others(nearest(&name.name, others())))
+            .or_else(|| of_others(only_ending(&name.name, others())));
+        Self::UnknownColumn { name: name.clone(), nearest: meant, known }
+    }
+
+    pub(super) fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Empty => "write a condition, for example OSPlatform == 'Windows11'",
             Self::UnknownSign { found } => return sign_hint(found).map(str::to_owned),
@@ -264,6 +295,12 @@ fn listed(names: &[String]) -> String {
     let more = names.len().saturating_sub(LISTED_NAMES);
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{rest}", shown_names.join(", "))
+}
+
+/// What is wrong with a name that no column has, and what to do, where it does not stand in a filter.
+pub(crate) fn unknown_column(name: &ColumnName, columns: &dyn Columns) -> (String, String) {
+    let kind = FilterErrorKind::unknown_column(name, columns);
+    (kind.to_string(), kind.hint().unwrap_or_default())
 }
 
 impl FilterError {

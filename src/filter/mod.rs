@@ -46,9 +46,9 @@ mod tests;
 pub(crate) use self::bound::UnreadCells;
 pub use self::bound::{BoundFilter, Unread};
 pub use self::cell::{Cell, Row};
-pub(crate) use self::error::FilterError;
 #[cfg(test)]
 pub(crate) use self::error::FilterErrorKind;
+pub(crate) use self::error::{FilterError, unknown_column};
 pub(crate) use self::lists::ListForm;
 pub(crate) use self::names::nearest;
 pub(crate) use self::names::{Column, ColumnKind, ColumnName, Columns, Lookup};

@@ -97,6 +97,11 @@ pub trait Columns {
     /// The names that could be meant behind this qualifier, as one writes them; for messages.
     fn known(&self, qualifier: Option<&str>) -> Vec<String>;
 
+    /// The names that only a qualifier finds; for messages.
+    fn elsewhere(&self) -> Vec<ColumnName> {
+        Vec::new()
+    }
+
     /// What is to be said where nothing is called as this qualifier is: what is wrong, and what to do.
     fn unknown_qualifier(&self, _qualifier: &str) -> Option<(String, String)> {
         None
@@ -106,6 +111,12 @@ pub trait Columns {
 /// Brackets and blanks are not what makes a name another.
 fn bare(name: &str) -> String {
     name.to_lowercase().replace(['[', ']', '\'', ' '], "")
+}
+
+/// The one of these names that is the same but for case, blanks and brackets.
+pub(super) fn same<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let word = bare(word);
+    names.into_iter().find(|name| bare(name) == word)
 }
 
 /// The only one of these names that ends with a word, as `currentDeviceValue` does with `deviceValue`.

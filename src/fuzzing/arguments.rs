@@ -48,7 +48,7 @@ fn as_each_kind(value: &str) {
         assert!(quota.share(1).limits().len() == quota.limits().len());
         drop((quota.to_string(), quota.even_spacing()));
     }
-    if let Ok(tag) = Tag::new(value) {
+    if let Ok(tag) = Tag::addable(value) {
         assert!((1..=200).contains(&tag.as_str().chars().count()));
         assert!(!tag.as_str().contains(|it: char| it.is_control() && !matches!(it, '\n' | '\r')));
     }

@@ -67,6 +67,7 @@ fn options(choices: &mut Choices<'_>) -> InputOptions {
         ids_only: is_set(3),
         tenants: None,
         signed_in: None,
+        machine_fields: &["osPlatform"],
     }
 }
 

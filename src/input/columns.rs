@@ -177,14 +177,15 @@ impl Columns {
     fn of_rows(header: &[String], line: u64, has_orders: bool) -> Result<Self, InputError> {
         let bare: Vec<String> = header.iter().map(|name| bare_name(name)).collect();
         let only = |kind: &'static str, names: &[&str]| only_column(header, &bare, line, kind, names);
-        let by_id = only("the machine", &MACHINE_BY_ID)?;
-        let names = match &by_id {
-            None => only("the machine", &MACHINE_BY_NAME)?,
-            // Beside ids, names are carried along, and need not be the only ones.
-            Some(_) => only("the machine", &MACHINE_BY_NAME).unwrap_or_default(),
+        // Each by itself: one that does not count may yet be taken for the one that was meant.
+        let every = |names: &[&str]| -> Result<Vec<Column>, InputError> {
+            let columns = names.iter().map(|name| only("the machine", &[name]));
+            Ok(columns.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
         };
-        let machine_by_id = by_id.is_some();
-        let machine = by_id.or_else(|| names.clone());
+        let (by_id, by_name) = (every(&MACHINE_BY_ID)?, every(&MACHINE_BY_NAME)?);
+        let names = by_name.into_iter().next();
+        let machine_by_id = !by_id.is_empty();
+        let machine = by_id.first().or(names.as_ref()).cloned();
         let ordered = |kind, names: &[&str]| if has_orders { only(kind, names) } else { Ok(None) };
         let (tag, action) = (ordered("the tag", &TAG)?, ordered("the action", &ACTION)?);
         let value = ordered("the value", &VALUE)?;
@@ -208,9 +209,7 @@ impl Columns {
         };
         let is_state = value.as_ref().is_some_and(|value| bare.get(value.position).is_some_and(|it| it == STATE_VALUE));
         let of_export = bare.iter().position(|name| OF_EXPORTS.contains(&name.as_str())).filter(|_| is_state);
-        let is_rival = |column: &Column| machine_by_id && column.position != machine.position;
-        let rivals = MACHINE_BY_ID.iter().filter_map(|name| only("the machine", &[name]).ok().flatten());
-        let rivals = rivals.filter(is_rival).collect();
+        let rivals = by_id.into_iter().skip(1).collect();
         let own = own_columns(header);
         let (count, state_beside) = (header.len(), of_export.map(column_at));
         let all_are_read = false;

@@ -1,7 +1,5 @@
 //! How the file is written: its delimiter, an Excel `sep=` line.
 
-use std::fmt;
-
 use encoding_rs::Encoding;
 
 use super::error::InputError;
@@ -10,19 +8,6 @@ use super::scan::line_break_bytes;
 
 /// The delimiters that are looked for, the likeliest first.
 pub(super) const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
-
-/// A delimiter, as people are told of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DelimiterName(pub char);
-
-impl fmt::Display for DelimiterName {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            '\t' => formatter.write_str("tabs"),
-            delimiter => write!(formatter, "\"{delimiter}\""),
-        }
-    }
-}
 
 /// How the input was written, as far as results take it over.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::accept::Doubt;
+use super::delimiter_name::DelimiterName;
 use super::excerpt::Excerpt;
 use super::workbook::WorkbookError;
 use crate::filter::FilterError;
@@ -77,6 +78,19 @@ pub enum InputError {
         /// The line.
         found: Excerpt,
     },
+    /// A `sep=` line that names another delimiter than the header has.
+    #[error(
+        "line 1 says that {named} stands between cells, and the header on line {line} is written with {found}; correct \
+         line 1, or remove it"
+    )]
+    OtherSeparator {
+        /// The physical line of the header, from 1.
+        line: u64,
+        /// What line 1 names.
+        named: DelimiterName,
+        /// The header's.
+        found: DelimiterName,
+    },
     /// The header does not end where every header would have.
     #[error("the header is longer than 256 KiB; is a quotation mark in it not closed?")]
     HeaderTooLong,
@@ -108,6 +122,28 @@ pub enum InputError {
         line: u64,
         /// The physical line of the header.
         header_line: u64,
+    },
+    /// The header stands below where it is looked for.
+    #[error(
+        "the header is on line {line}, and tagfleet looks for it among the first {records} lines that are not empty; remove \
+         lines above it"
+    )]
+    HeaderBelow {
+        /// The physical line of the header, from 1.
+        line: u64,
+        /// Among how many records it is looked for.
+        records: usize,
+    },
+    /// A quotation mark above the header, or before it, that closes behind it.
+    #[error(
+        "the quotation mark opened on line {opened} closes on line {closed} only, which makes the header a part of its cell; \
+         remove the mark, or close it before the header"
+    )]
+    HeaderInQuotes {
+        /// The physical line of the opening mark, from 1.
+        opened: u64,
+        /// The physical line of the closing mark.
+        closed: u64,
     },
     /// Text behind a closing quotation mark, in the header or above it.
     #[error(
@@ -171,7 +207,10 @@ pub enum InputError {
         misnamed: MisnamedColumn,
     },
     /// Two columns could be meant.
-    #[error("the header on line {line} has two columns for {kind}, {first} and {second}; rename or remove one")]
+    #[error(
+        "the header on line {line} has two columns with the same name for {kind}, {first} and {second}; rename or remove \
+         one (case, blanks, _ and - make no difference)"
+    )]
     DuplicateColumns {
         /// The physical line of the header, from 1.
         line: u64,
@@ -218,14 +257,15 @@ impl InputError {
             | Self::EncodingContradictsMark { .. }
             | Self::IsUtf8 { .. } => "wrong_encoding",
             Self::Undecodable { .. } => "undecodable",
-            Self::SeparatorLine { .. } => "separator_line",
+            Self::SeparatorLine { .. } | Self::OtherSeparator { .. } => "separator_line",
             Self::HeaderTooLong | Self::RecordTooLong { .. } | Self::TooManyRows => "too_long",
             Self::ConvertedTwice { .. } => "converted_twice",
             Self::QuotedLines { .. } => "quoted_lines",
             Self::RowAboveHeader { .. } => "row_above_header",
+            Self::HeaderBelow { .. } => "header_below",
             Self::TextAfterQuote { .. } => "text_after_quote",
             Self::LineBreaks { .. } => "line_breaks",
-            Self::UnclosedQuote { .. } => "unclosed_quote",
+            Self::UnclosedQuote { .. } | Self::HeaderInQuotes { .. } => "unclosed_quote",
             Self::BlankBeforeQuote { .. } => "blank_before_quote",
             Self::MissingColumns { .. } | Self::MissingKey { .. } => "missing_columns",
             Self::MisnamedColumn { .. } => "misnamed_column",
@@ -250,6 +290,8 @@ impl InputError {
             | Self::ConvertedTwice { line }
             | Self::QuotedLines { line }
             | Self::RowAboveHeader { line, .. }
+            | Self::HeaderBelow { line, .. }
+            | Self::HeaderInQuotes { opened: line, .. }
             | Self::TextAfterQuote { opened: line, .. }
             | Self::LineBreaks { opened: line, .. }
             | Self::UnclosedQuote { line }
@@ -259,7 +301,7 @@ impl InputError {
             | Self::MisnamedColumn { line, .. }
             | Self::DuplicateColumns { line, .. }
             | Self::RecordTooLong { line } => Some(*line),
-            Self::SeparatorLine { .. } => Some(1),
+            Self::SeparatorLine { .. } | Self::OtherSeparator { .. } => Some(1),
             _ => None,
         }
     }

@@ -20,6 +20,11 @@ impl Excerpt {
         let end = text.char_indices().nth(SHOWN_CHARACTERS + 1).map_or(text.len(), |(position, _)| position);
         Self(text.get(..end).unwrap_or(text).into())
     }
+
+    /// What a cell holds, as the end of a sentence.
+    pub(super) fn held(&self) -> String {
+        if self.0.is_empty() { "is empty".to_owned() } else { format!("holds \"{self}\"") }
+    }
 }
 
 impl fmt::Display for Excerpt {

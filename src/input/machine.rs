@@ -14,6 +14,8 @@ use crate::model::{EntraDeviceId, MachineId, MachineReference};
 /// The most characters of a machine's cell. A DNS name has at most 253.
 const MACHINE_MAXIMUM_CHARACTERS: usize = 1000;
 
+/// The hexadecimal digits of an id.
+const ID_DIGITS: usize = 40;
 /// Hexadecimal digits of a text that was an id before it lost or gained some.
 const DAMAGED_DIGITS: std::ops::RangeInclusive<usize> = 30..=50;
 
@@ -65,7 +67,7 @@ impl Decoration {
             Self::Formula => "an equals sign in front",
             Self::Brackets => "brackets",
             Self::Invisible => "invisible characters",
-            Self::Address => "the portal's address",
+            Self::Address => "the portal's address around it",
             Self::Domain => "a domain in front",
             Self::Backslashes => "\\\\ in front",
             Self::Dollar => "a $ at the end",
@@ -214,6 +216,10 @@ fn refuse_damage(text: &str) -> Result<(), ProblemKind> {
     let between = |it: char| it.is_whitespace() || is_invisible(it) || it == '-';
     if text.chars().all(|it| it.is_ascii_hexdigit() || between(it)) {
         let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
+        // Ids without anything between them.
+        if digits > ID_DIGITS && digits % ID_DIGITS == 0 {
+            return Err(ProblemKind::SeveralMachines { found: found() });
+        }
         if DAMAGED_DIGITS.contains(&digits) {
             return Err(ProblemKind::DamagedId { found: found(), digits });
         }

@@ -27,6 +27,7 @@ mod accept;
 mod check;
 mod columns;
 mod decode;
+mod delimiter_name;
 mod dialect;
 mod error;
 mod excerpt;
@@ -130,7 +131,7 @@ pub fn read_selected(
     let mut text = text::Text::open(source, encoding, lines)?;
     let needed = if options.orders.is_some() { Needed::Machines } else { Needed::Orders };
     let opening = opening::Opening::read(&mut text, options.accepted, needed)?;
-    let selection = filter.map(|filter| Selection::new(filter, &opening.header, machines)).transpose();
+    let selection = filter.map(|filter| Selection::new(filter, &opening.header, machines, options)).transpose();
     let selection = selection.map_err(InputError::Filter)?;
     let mut sheet = rows::read(text, opening, selection, workbook.as_ref().map(|(_, rows)| rows), options)?;
     sheet.notes.extend(workbook.and_then(|(note, _)| note));

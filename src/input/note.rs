@@ -92,6 +92,27 @@ impl Note {
         let others: Vec<Excerpt> = workbook.other_sheets().iter().map(|name| Excerpt::new(name)).collect();
         (!others.is_empty()).then(|| Self::Sheet { read: Excerpt::new(workbook.sheet()), others })
     }
+
+    /// What is told of a list whose options are keys of this section.
+    pub fn in_section(&self, section: &str) -> String {
+        match self {
+            Self::Sheet { read, others } => sheet_words(read, others, &format!("sheet in [{section}]")),
+            Self::Accepted { doubt, rows } => accepted_words(&format!("accept = [\"{doubt}\"] in [{section}]"), *rows),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Which sheet is read, and what names another one.
+fn sheet_words(read: &Excerpt, others: &[Excerpt], option: &str) -> String {
+    let shown: Vec<String> = others.iter().take(SkippedRows::SHOWN).map(|name| format!("\"{name}\"")).collect();
+    let more = others.len().saturating_sub(shown.len()) as u64;
+    let others = listed(&shown, more);
+    format!("the worksheet \"{read}\" is read, and not {others} ({option} names another one)")
+}
+
+fn accepted_words(option: &str, rows: u64) -> String {
+    format!("{option} allows {} that would be refused otherwise", counted(rows, "row"))
 }
 
 impl fmt::Display for Note {
@@ -111,13 +132,7 @@ impl fmt::Display for Note {
                     listed(&numbers, more)
                 )
             }
-            Self::Sheet { read, others } => {
-                let shown: Vec<String> =
-                    others.iter().take(SkippedRows::SHOWN).map(|name| format!("\"{name}\"")).collect();
-                let more = others.len().saturating_sub(shown.len()) as u64;
-                let others = listed(&shown, more);
-                write!(formatter, "the worksheet \"{read}\" is read, and not {others} (--sheet names another one)")
-            }
+            Self::Sheet { read, others } => formatter.write_str(&sheet_words(read, others, "--sheet")),
             Self::HiddenColumns(names) => {
                 let shown: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
                 let (word, verb, read) =
@@ -160,7 +175,7 @@ impl fmt::Display for Note {
             }
             Self::UnreadCells(cells) => cells.fmt(formatter),
             Self::Accepted { doubt, rows } => {
-                write!(formatter, "--accept {doubt} allows {} that would be refused otherwise", counted(*rows, "row"))
+                formatter.write_str(&accepted_words(&format!("--accept {doubt}"), *rows))
             }
         }
     }

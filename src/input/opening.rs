@@ -8,6 +8,7 @@ use std::io::Read;
 use super::accept::{Accepted, Doubt};
 use super::check::is_action;
 use super::columns::{Columns, Needed};
+use super::delimiter_name::DelimiterName;
 use super::dialect::{DELIMITERS, Dialect, SeparatorLine};
 use super::error::InputError;
 use super::excerpt::Excerpt;
@@ -71,7 +72,14 @@ impl Opening {
             }
         }
         let best = best.ok_or(InputError::Empty)?;
-        let columns = best.columns.map_err(|error| quoted_lines(ahead, best.delimiter, needed).unwrap_or(error))?;
+        let delimiters = named.as_ref().map_or(&DELIMITERS[..], std::slice::from_ref);
+        let why = |error: InputError| {
+            quoted_lines(ahead, best.delimiter, needed)
+                .or_else(|| other_separator(ahead, named?, needed).filter(|_| lacks_columns(&error)))
+                .or_else(|| header_below(ahead, delimiters, needed).filter(|_| lacks_columns(&error)))
+                .unwrap_or(error)
+        };
+        let columns = best.columns.map_err(why)?;
         let above = ahead.text.get(..best.start).unwrap_or_default();
         skip_above(Ahead { text: above, is_whole: true, ..ahead }, best.line, best.delimiter, &mut notes)?;
         text.skip(best.end, best.line + best.inner_line_breaks + 1 - first_line);
@@ -163,6 +171,21 @@ impl<'a> Records<'a> {
         Some(InputError::TextAfterQuote { opened: self.line_at(stray.opened), closed: self.line_at(stray.closed) })
     }
 
+    /// A quoted cell of that record with the header in it: its mark was to close before, or means nothing.
+    fn header_in_quotes(&self, delimiter: u8, needed: Needed<'_>) -> Option<InputError> {
+        let Ahead { text, line, .. } = self.ahead;
+        let is_header = |line_text: &str| {
+            let found = Records::new(Ahead { text: line_text, is_whole: true, ..self.ahead }, delimiter).next();
+            found.ok().flatten().is_some_and(|found| Columns::find(&found.cells, line, needed).is_ok())
+        };
+        let holds_header = |quoted: &&QuotedPlace| {
+            let quoted = text.get(quoted.opened + 1..quoted.closed).unwrap_or_default();
+            quoted.split(['\n', '\r']).any(is_header)
+        };
+        let quoted = self.cells.broken().iter().find(holds_header)?;
+        Some(InputError::HeaderInQuotes { opened: self.line_at(quoted.opened), closed: self.line_at(quoted.closed) })
+    }
+
     /// A quoted cell of that record that may have swallowed a row.
     fn swallowed_row(&self, delimiter: u8, columns: usize) -> Option<InputError> {
         let text = |quoted: &QuotedPlace| self.ahead.text.get(quoted.opened + 1..quoted.closed).unwrap_or_default();
@@ -190,6 +213,7 @@ impl Candidate {
     fn read(ahead: Ahead<'_>, delimiter: u8, accepted: Accepted, needed: Needed<'_>) -> Self {
         let mut records = Records::new(ahead, delimiter);
         let mut best = Self::without_header(delimiter, InputError::Empty);
+        let mut in_quotes = None;
         let mut seen = 0;
         while seen < RECORDS_MAXIMUM {
             let found = match records.next() {
@@ -205,6 +229,7 @@ impl Candidate {
                 continue;
             }
             seen += 1;
+            in_quotes = in_quotes.or_else(|| records.header_in_quotes(delimiter, needed));
             let columns = found.cells.len();
             let swallowed =
                 || records.swallowed_row(delimiter, columns).filter(|_| !accepted.allows(Doubt::LineBreaks));
@@ -221,11 +246,20 @@ impl Candidate {
                 (Err(_), Some(error)) if candidate.recognised > best.recognised => {
                     best = Self { columns: Err(error), ..candidate };
                 }
-                (Err(_), _) if seen == 1 || candidate.recognised > best.recognised => best = candidate,
+                (Err(_), _) if seen == 1 || candidate.is_likelier(&best) => best = candidate,
                 _ => {}
             }
         }
-        best
+        match in_quotes {
+            Some(error) => Self { columns: Err(error), ..best },
+            None => best,
+        }
+    }
+
+    /// Whether it is meant as the header before another incomplete one: a title stands in a cell of its own.
+    fn is_likelier(&self, other: &Self) -> bool {
+        let is_title = |it: &Self| it.header.iter().filter(|cell| !cell.trim().is_empty()).count() < 2;
+        self.recognised > other.recognised || (other.recognised == 0 && is_title(other) && !is_title(self))
     }
 
     fn of(delimiter: u8, found: Found, needed: Needed<'_>) -> Self {
@@ -292,6 +326,43 @@ fn quoted_lines(ahead: Ahead<'_>, delimiter: u8, needed: Needed<'_>) -> Option<I
         }
     }
     None
+}
+
+/// Whether nothing that could be a header was found.
+fn lacks_columns(error: &InputError) -> bool {
+    match error {
+        InputError::MissingColumns { gaps, .. } => gaps.only_machines || gaps.recognised() == 0,
+        InputError::MissingKey { .. } => true,
+        _ => false,
+    }
+}
+
+/// A header that is there by another delimiter than the one that the separator line names.
+fn other_separator(ahead: Ahead<'_>, named: u8, needed: Needed<'_>) -> Option<InputError> {
+    let others = DELIMITERS.iter().filter(|delimiter| **delimiter != named);
+    let mut candidates = others.map(|delimiter| Candidate::read(ahead, *delimiter, Accepted::ALL, needed));
+    let Candidate { line, delimiter, .. } = candidates.find(|candidate| candidate.columns.is_ok())?;
+    let [named, found] = [named, delimiter].map(|delimiter| DelimiterName(char::from(delimiter)));
+    Some(InputError::OtherSeparator { line, named, found })
+}
+
+/// A header that stands below where it is looked for, and no row above it.
+fn header_below(ahead: Ahead<'_>, delimiters: &[u8], needed: Needed<'_>) -> Option<InputError> {
+    let first = delimiters.iter().filter_map(|delimiter| {
+        let mut records = Records::new(ahead, *delimiter);
+        while let Ok(Some(found)) = records.next() {
+            if Columns::find(&found.cells, found.line, needed).is_ok() {
+                return Some((found, *delimiter));
+            }
+        }
+        None
+    });
+    let (header, delimiter) = first.min_by_key(|(found, _)| found.start)?;
+    let above = Ahead { text: ahead.text.get(..header.start)?, is_whole: true, ..ahead };
+    match skip_above(above, header.line, delimiter, &mut Vec::new()) {
+        Err(error) => Some(error),
+        Ok(()) => Some(InputError::HeaderBelow { line: header.line, records: RECORDS_MAXIMUM }),
+    }
 }
 
 /// Looks at what stands above the header. Nothing of it may be a row.

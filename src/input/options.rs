@@ -31,4 +31,6 @@ pub struct InputOptions {
     /// The id of the tenant that is signed in to, where that is known and no profile says whose rows may be: a row that names
     /// another one is doubtful.
     pub signed_in: Option<String>,
+    /// The fields that a filter can ask of the tenant's list, so that a name without its qualifier can be told.
+    pub machine_fields: &'static [&'static str],
 }

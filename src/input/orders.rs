@@ -78,7 +78,7 @@ impl Orders {
         let mut orders = Self { tags: Vec::new(), changes: Vec::new() };
         let mut added: HashMap<String, Tag> = HashMap::new();
         for text in add {
-            let tag = Tag::new(text.trim())?;
+            let tag = Tag::addable(text.trim())?;
             if let Some(oddity) = TagOddity::of(tag.as_str()).filter(|_| !accepted.allows(Doubt::OddTags)) {
                 return Err(OrdersError::Odd { tag: Excerpt::new(tag.as_str()), oddity });
             }
@@ -181,7 +181,7 @@ mod tests {
         the tags "Tier" and "ＴIER" differ only in case or width (case-variants)
         "#);
         let allowed: Accepted = [Doubt::OddTags, Doubt::CaseVariants].into_iter().collect();
-        assert!(orders(&["a;b", "Tier", "ＴIER"], &["n/a"], allowed).is_ok());
+        assert!(orders(&["a;b", "Tier", "ＴIER"], &["n/a", "a\tb"], allowed).is_ok());
         assert!(
             orders(&["Tier"], &["ＴIER", " Tier"], Accepted::default()).is_ok(),
             "width and blanks tell tags apart"

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::accept::Doubt;
-use super::dialect::DelimiterName;
+use super::delimiter_name::DelimiterName;
 use super::excerpt::Excerpt;
 use super::tag_gate::TagOddity;
 use crate::model::{RowNumber, TagAction};
@@ -79,7 +79,7 @@ pub enum ProblemKind {
         opened: u32,
     },
     /// A column of ids in which no cell is one.
-    #[error("no cell of this column is a machine id (this one holds \"{found}\"); {}", NamesHint(names.as_deref()))]
+    #[error("no cell of this column is a machine id (this one {}); {}", found.held(), NamesHint(names.as_deref()))]
     NoIds {
         /// The first cell.
         found: Excerpt,
@@ -311,7 +311,7 @@ pub enum ProblemKind {
         /// The tag's characters.
         characters: usize,
     },
-    /// A tab, for example.
+    /// A tab, for example, in a tag that is not to be removed.
     #[error("the tag holds the control character U+{code_point:04X}; remove it")]
     TagControlCharacter {
         /// The character's number.

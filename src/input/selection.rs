@@ -7,6 +7,7 @@ use super::columns::Column as Position;
 use super::header::HeaderColumns;
 use super::machine;
 use super::note::Note;
+use super::options::InputOptions;
 use super::record::{Record, trim};
 use super::skipped::SkippedRows;
 use super::{bare_name, list_form};
@@ -60,9 +61,11 @@ impl<'m> Selection<'m> {
         filter: Filter,
         header: &[String],
         machines: Option<&'m dyn MachineFields>,
+        options: &InputOptions,
     ) -> Result<Self, FilterError> {
         let machines = machines.filter(|_| names_machine_fields(&filter));
-        let columns = FileColumns { header: HeaderColumns::new(header), width: header.len(), machines };
+        let (width, listed) = (header.len(), options.machine_fields);
+        let columns = FileColumns { header: HeaderColumns::new(header), width, machines, listed };
         let filter = filter.bind(&columns)?;
         let (unread, unlisted) = (Unread::default(), SkippedRows::default());
         let texts = filter.texts().into_iter().filter(|position| *position < header.len()).collect();
@@ -124,6 +127,8 @@ struct FileColumns<'m> {
     header: HeaderColumns,
     width: usize,
     machines: Option<&'m dyn MachineFields>,
+    /// The fields that there would be if the list were asked for.
+    listed: &'static [&'static str],
 }
 
 impl FileColumns<'_> {
@@ -152,6 +157,12 @@ impl Columns for FileColumns<'_> {
         let fields = if bare_name(qualifier) == OF_MACHINES { self.fields() } else { &[] };
         fields.iter().map(|field| format!("{OF_MACHINES}.{field}")).collect()
     }
+
+    fn elsewhere(&self) -> Vec<ColumnName> {
+        let qualified =
+            |field: &&str| ColumnName { qualifier: Some(OF_MACHINES.to_owned()), name: (*field).to_owned() };
+        self.listed.iter().map(qualified).collect()
+    }
 }
 
 /// A row of a file with its machine, as far as the tenant's list has that.
@@ -177,7 +188,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::input::{InputOptions, read_selected};
+    use crate::input::read_selected;
 
     /// A list that shows nothing of any machine.
     struct Nobody;
@@ -204,5 +215,33 @@ mod tests {
         let notes: Vec<String> = sheet.expect("a sheet").notes.iter().map(ToString::to_string).collect();
         let expected = "not selected 1 row that names a machine of which the tenant's list shows no field, on line 4";
         assert!(notes.iter().any(|note| note == expected), "{notes:?}");
+    }
+
+    #[test]
+    fn a_field_of_the_tenants_list_without_its_qualifier_is_told() {
+        let options = InputOptions {
+            machine_fields: &["osPlatform", "healthStatus", "currentDeviceValue"],
+            ..InputOptions::default()
+        };
+        let hint = |text: &str, header: &str| {
+            let filter = Filter::parse(text, Timestamp::UNIX_EPOCH).expect("a filter");
+            let header: Vec<String> = header.split(',').map(str::to_owned).collect();
+            Selection::new(filter, &header, None, &options).err().expect("a refusal").hint().expect("a hint")
+        };
+        let columns = "the columns are Name, tag, action";
+        for (name, meant) in [
+            ("healthStatus", "machine.healthStatus"),
+            ("['OS platform']", "machine.osPlatform"),
+            ("helthstatus", "machine.healthStatus"),
+            ("deviceValue", "machine.currentDeviceValue"),
+        ] {
+            let expected = format!("did you mean {meant}? {columns}");
+            assert_eq!(hint(&format!("{name} == 'x'"), "Name,tag,action"), expected);
+        }
+        assert_eq!(hint("Departement == 'x'", "Name,tag,action"), columns);
+        let near = hint("healthStatus == 'x'", "Name,Health State");
+        assert!(near.starts_with("did you mean machine.healthStatus?"), "what is called so goes first: {near}");
+        let near = hint("helthState == 'x'", "Name,Health State");
+        assert!(near.starts_with("did you mean ['Health State']?"), "{near}");
     }
 }

@@ -114,15 +114,16 @@ impl TagBook {
         action: Option<TagAction>,
         row: RowNumber,
     ) -> Result<AskedTag, ProblemKind> {
-        let (form, oddity) = if let Some((position, _, known)) = self.tags.get_full(text) {
-            (AskedForm::Known(position), known.oddity)
-        } else {
-            let tag = Tag::new(text).map_err(|error| match error {
-                TagError::TooLong { characters } => ProblemKind::TagTooLong { characters },
-                TagError::ControlCharacter { code_point } => ProblemKind::TagControlCharacter { code_point },
-                TagError::Empty => ProblemKind::MissingTag { action: action.unwrap_or(TagAction::Add) },
-            })?;
-            (AskedForm::New(tag), TagOddity::of(text))
+        // What a machine may have is more than what may be given to one.
+        let tag = if action == Some(TagAction::Remove) { Tag::new(text) } else { Tag::addable(text) };
+        let tag = tag.map_err(|error| match error {
+            TagError::TooLong { characters } => ProblemKind::TagTooLong { characters },
+            TagError::ControlCharacter { code_point } => ProblemKind::TagControlCharacter { code_point },
+            TagError::Empty => ProblemKind::MissingTag { action: action.unwrap_or(TagAction::Add) },
+        })?;
+        let (form, oddity) = match self.tags.get_full(text) {
+            Some((position, _, known)) => (AskedForm::Known(position), known.oddity),
+            None => (AskedForm::New(tag), TagOddity::of(text)),
         };
         if action != Some(TagAction::Add) {
             return Ok(AskedTag { form, odd: false, variant: false });
@@ -244,17 +245,23 @@ mod tests {
             ("MARKETING", Add),
             ("#REF!", Remove),
             ("#REF!", Add),
+            ("Ring\tA", Remove),
+            ("Ring\tA", Add),
             ("Ring (A)", Add),
         ];
-        let expected = ["", "case_variant", "", "", "case_variant", "", "odd_tag", ""];
+        let expected = ["", "case_variant", "", "", "case_variant", "", "odd_tag", "", "tag_control_character", ""];
         assert_eq!(codes(&mut book, &asked), expected);
         let (tags, warnings, further) = book.finish();
-        assert_eq!(tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["Marketing", "MARKETING", "#REF!", "Ring (A)"]);
+        assert_eq!(
+            tags.iter().map(Tag::as_str).collect::<Vec<_>>(),
+            ["Marketing", "MARKETING", "#REF!", "Ring\tA", "Ring (A)"]
+        );
         let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(told.join("\n"), @r##"
         row 4, line 5: the tag "MARKETING" is removed, and row 1 adds "Marketing", which differs only in case or width
         row 6, line 7: the tag "#REF!" is a spreadsheet's error; it is removed as it stands
-        row 8, line 9: the tag "Ring (A)" holds a parenthesis or a comma, so the portal cannot filter by it
+        row 8, line 9: the tag "Ring\u{9}A" holds the control character U+0009; it is removed as it stands
+        row 10, line 11: the tag "Ring (A)" holds a parenthesis or a comma, so the portal cannot filter by it
         "##);
         assert_eq!(further, 0);
     }

@@ -11,6 +11,8 @@ use super::unicode::{is_invisible, is_line_break};
 pub enum TagOddity {
     /// A character that nobody sees.
     Invisible(char),
+    /// A character that means something to a device, a tab for example: no tag to add may hold one, whatever is allowed.
+    Control(char),
     /// A space other than the usual one.
     Space(char),
     /// A character that stands for one that a conversion lost.
@@ -37,6 +39,7 @@ impl TagOddity {
         }
         let strange = tag.chars().find_map(|it| match it {
             _ if is_invisible(it) => Some(Self::Invisible(it)),
+            _ if it.is_control() && !matches!(it, '\n' | '\r') => Some(Self::Control(it)),
             _ if is_line_break(it) => Some(Self::List('\n')),
             _ if it.is_whitespace() && it != ' ' => Some(Self::Space(it)),
             char::REPLACEMENT_CHARACTER => Some(Self::Lost),
@@ -64,6 +67,7 @@ impl TagOddity {
     pub fn words(self) -> String {
         match self {
             Self::Invisible(it) => format!("holds the invisible character U+{:04X}", u32::from(it)),
+            Self::Control(it) => format!("holds the control character U+{:04X}", u32::from(it)),
             Self::Space(it) => format!("holds U+{:04X}, a space other than the usual one", u32::from(it)),
             Self::Lost => "holds U+FFFD, which stands for a character that a conversion lost".to_owned(),
             Self::SpreadsheetError => "is a spreadsheet's error".to_owned(),
@@ -82,6 +86,7 @@ impl TagOddity {
             Self::Nothing => "empty the cell, or fill in a tag",
             Self::Brackets => "write one tag per row, without brackets",
             Self::Quotes => "remove them",
+            Self::Control(_) => "remove it",
             Self::List(';') => "write one tag per row, read such cells as lists with --tag-separator \";\"",
             Self::List('|') => "write one tag per row, read such cells as lists with --tag-separator \"|\"",
             Self::List(',') => "write one tag per row, read such cells as lists with --tag-separator \",\"",
@@ -129,13 +134,15 @@ mod tests {
 
     #[test]
     fn a_tag_is_odd_for_one_reason() {
-        use TagOddity::{Brackets, Invisible, List, Lost, Nothing, Quotes, Space, SpreadsheetError};
+        use TagOddity::{Brackets, Control, Invisible, List, Lost, Nothing, Quotes, Space, SpreadsheetError};
         let table = [
             ("Wave\u{200b}3", Some(Invisible('\u{200b}'))),
             ("\u{feff}Wave 3", Some(Invisible('\u{feff}'))),
             ("Wa\u{ad}ve", Some(Invisible('\u{ad}'))),
             ("Ring\u{a0}A", Some(Space('\u{a0}'))),
             ("Ring\u{3000}A", Some(Space('\u{3000}'))),
+            ("Ring\tA", Some(Control('\t'))),
+            ("Ring\u{85}A", Some(Control('\u{85}'))),
             ("Gr\u{fffd}n", Some(Lost)),
             ("#REF!", Some(SpreadsheetError)),
             ("#N/A", Some(SpreadsheetError)),

@@ -19,9 +19,8 @@ pub(crate) fn is_retagging_of_all(input_path: &str) -> bool {
     input_path.starts_with(RETAGGING_PREFIX) && !input_path.contains(RETAGGING_WHERE)
 }
 
-/// A machine tag: 1 to 200 characters, none of them a control character but for line breaks, no white space at either
-/// end. A tag with a line break is doubtful, and the input lets it pass only where it is to be removed or was allowed.
-/// Clones share the text: a million machines bear a handful of tags.
+/// A machine tag: 1 to 200 characters. One that holds a control character can be on a machine, and so be removed; to add one,
+/// [`Tag::addable`] refuses. Clones share the text: a million machines bear a handful of tags.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(Arc<str>);
 
@@ -37,7 +36,7 @@ pub enum TagError {
         /// How many it has.
         characters: usize,
     },
-    /// It holds a control character, a tab for example.
+    /// It holds a control character, a tab for example, and is to be added; or U+0000, which no database takes into a text.
     #[error("the tag holds the control character U+{code_point:04X}")]
     ControlCharacter {
         /// The character's number.
@@ -46,10 +45,10 @@ pub enum TagError {
 }
 
 impl Tag {
-    /// Checks a trimmed text.
+    /// Takes a tag that a machine may have.
     ///
     /// # Errors
-    /// [`TagError`] when it is empty, too long, or holds a control character other than a line break.
+    /// [`TagError`] when it is empty, too long, or holds U+0000.
     pub fn new(text: &str) -> Result<Self, TagError> {
         if text.is_empty() {
             return Err(TagError::Empty);
@@ -60,10 +59,22 @@ impl Tag {
                 return Err(TagError::TooLong { characters });
             }
         }
-        if let Some(character) = text.chars().find(|it| it.is_control() && !matches!(it, '\n' | '\r')) {
-            return Err(TagError::ControlCharacter { code_point: u32::from(character) });
+        if text.contains('\0') {
+            return Err(TagError::ControlCharacter { code_point: 0 });
         }
         Ok(Self(text.into()))
+    }
+
+    /// Takes a trimmed text as a tag to be added.
+    ///
+    /// # Errors
+    /// [`TagError`] when no machine can have it, or when it holds a control character other than a line break, which is
+    /// doubtful and may be allowed.
+    pub fn addable(text: &str) -> Result<Self, TagError> {
+        match text.chars().find(|it| it.is_control() && !matches!(it, '\n' | '\r')) {
+            Some(character) => Err(TagError::ControlCharacter { code_point: u32::from(character) }),
+            None => Self::new(text),
+        }
     }
 
     pub fn as_str(&self) -> &str {
@@ -143,8 +154,11 @@ mod tests {
             ("a\u{85}b", Err(TagError::ControlCharacter { code_point: 0x85 })),
         ];
         for (text, expected) in table {
-            assert_eq!(Tag::new(text).map(|_| ()), *expected, "{text:?}");
+            assert_eq!(Tag::addable(text).map(|_| ()), *expected, "{text:?}");
+            let is_one = matches!(expected, Ok(()) | Err(TagError::ControlCharacter { .. }));
+            assert_eq!(Tag::new(text).is_ok(), is_one, "a machine may have {text:?}");
         }
+        assert_eq!(Tag::new("a\0"), Err(TagError::ControlCharacter { code_point: 0 }));
         assert!(Tag::new(&"ü".repeat(200)).is_ok());
         assert_eq!(Tag::new(&"ü".repeat(201)), Err(TagError::TooLong { characters: 201 }));
         assert!(Tag::new("a (b)").is_ok_and(|tag| tag.breaks_portal_filter()));

@@ -19,6 +19,9 @@ const OUR_COLORS: [&str; 11] = [
     "\u{1b}[36m",
 ];
 
+/// How an escaped character begins.
+const ESCAPE_START: &str = r"\u{";
+
 /// Whether a character can stand in a line as it is: it moves nothing, ends nothing, turns nothing, and is seen for what
 /// it is, as a space that is none of the ordinary is not.
 pub(crate) fn is_harmless(character: char) -> bool {
@@ -36,6 +39,26 @@ pub(crate) fn is_harmless(character: char) -> bool {
 /// A piece of one line: every other character as `\u{…}`.
 pub(crate) fn line_escaped(text: &str) -> Cow<'_, str> {
     escaped(text, |_rest| 0, |escaped, character| write!(escaped, "{}", character.escape_unicode()))
+}
+
+/// What [`line_escaped`] wrote, as it was before: each `\u{…}` that stands for a character is that character.
+pub(crate) fn line_unescaped(text: &str) -> String {
+    let mut unescaped = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(ESCAPE_START) {
+        unescaped.push_str(before);
+        let escape = after.split_once('}').and_then(|(digits, after)| {
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let number = u32::from_str_radix(digits, 16).ok().filter(|_| is_number)?;
+            Some((char::from_u32(number)?, after))
+        });
+        match escape {
+            Some((character, _)) => unescaped.push(character),
+            None => unescaped.push_str(ESCAPE_START),
+        }
+        rest = escape.map_or(after, |(_, after)| after);
+    }
+    unescaped + rest
 }
 
 /// A text of lines, as it goes to a terminal or a log: line breaks and tabs stay, and our own colours where there are any.
@@ -114,6 +137,19 @@ mod tests {
         assert_eq!(terminal_escaped(text, true), format!("\u{1b}[31merror:\u{1b}[0m a\n{escaped}"));
         assert_eq!(terminal_escaped(text, false), format!(r"\u{{1b}}[31merror:\u{{1b}}[0m a{}{escaped}", '\n'));
         assert!(matches!(terminal_escaped("größe", false), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn what_was_escaped_can_be_typed() {
+        for text in ["Tier 0", "a\tb", "\u{200b}\u{feff}x\u{e0041}", "\u{a0}\\u{}", "\\"] {
+            assert_eq!(line_unescaped(&line_escaped(text)), text, "{text:?}");
+        }
+        for (typed, text) in [(r"a\u{9}b", "a\tb"), (r"\u{0009}", "\t"), (r"\u{E9}", "é"), (r"\u{5c}u{9}", r"\u{9}")] {
+            assert_eq!(line_unescaped(typed), text);
+        }
+        for no_character in [r"\u{d800}", r"\u{110000}", r"\u{zz}", r"\u{+9}", r"\u{}", r"\u{9", r"C:\users", r"\u9"] {
+            assert_eq!(line_unescaped(no_character), no_character);
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
 
-pub(crate) use escaping::{is_harmless, json_escaped, line_escaped, shell_word, terminal_escaped};
+pub(crate) use escaping::{is_harmless, json_escaped, line_escaped, line_unescaped, shell_word, terminal_escaped};
 use masking::masked;
 pub(crate) use masking::masked_ours;
 use serde::{Deserialize, Deserializer};

@@ -66,7 +66,7 @@ impl TagChange {
     /// # Errors
     /// [`TagChangeError`] when no machine can have the one or the other, when both may be one, or when the new one is odd.
     pub(crate) fn rename(old: &str, new: &str, accepted: Accepted) -> Result<Self, TagChangeError> {
-        let (old, new) = (Tag::new(old)?, Tag::new(new.trim())?);
+        let (old, new) = (Tag::new(old)?, Tag::addable(new.trim())?);
         if old == new {
             return Err(TagChangeError::Same(Excerpt::new(old.as_str())));
         }
@@ -143,6 +143,7 @@ mod tests {
         assert!(TagChange::rename("a", "b;c", Accepted::from_iter([Doubt::OddTags])).is_ok());
         assert!(TagChange::rename(" a", "a", Accepted::default()).is_ok(), "the old one is exact");
         assert!(TagChange::rename("#REF!", "a", Accepted::default()).is_ok(), "what is odd can be got rid of");
+        assert!(TagChange::rename("a\tb", "a", Accepted::default()).is_ok(), "so can what holds a tab");
         assert!(TagChange::rename("Ｔier 0", "Tier 0", Accepted::default()).is_ok(), "width tells tags apart");
     }
 

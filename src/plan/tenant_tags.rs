@@ -7,6 +7,7 @@ use std::fmt;
 use crate::input::{Excerpt, folded};
 use crate::inventory::Inventory;
 use crate::model::{Change, Requests, RowNumber, TagAction};
+use crate::outside::line_unescaped;
 
 /// The most warnings that are given.
 const WARNINGS_MAXIMUM: usize = 20;
@@ -31,6 +32,8 @@ pub(crate) struct TenantTagWarning {
 pub(crate) enum TenantTagKind {
     /// No machine has the tag that is to be removed; the nearest one that some have.
     NobodyHas(Option<Excerpt>),
+    /// The same, and some have one that is shown so, since it holds a character that nobody sees.
+    ShownSo,
     /// The tag that is to be added is there in another case or width, on so many machines.
     OtherSpelling {
         /// The tag as the tenant has it.
@@ -76,6 +79,7 @@ pub(crate) fn tenant_tag_warnings(
             (TagAction::Add, Some((other, machines))) => {
                 TenantTagKind::OtherSpelling { other: Excerpt::new(other), machines: *machines }
             }
+            (..) if counts.contains_key(&*line_unescaped(tag)) => TenantTagKind::ShownSo,
             (_, Some((other, _))) => TenantTagKind::NobodyHas(Some(Excerpt::new(other))),
             (_, None) => TenantTagKind::NobodyHas(nearest(tag, counts.keys().copied()).map(Excerpt::new)),
         };
@@ -117,7 +121,7 @@ impl TenantTagWarning {
     /// What was to be done with the tag.
     pub(crate) const fn action(&self) -> TagAction {
         match self.kind {
-            TenantTagKind::NobodyHas(_) => TagAction::Remove,
+            TenantTagKind::NobodyHas(_) | TenantTagKind::ShownSo => TagAction::Remove,
             TenantTagKind::OtherSpelling { .. } => TagAction::Add,
         }
     }
@@ -131,6 +135,10 @@ impl TenantTagWarning {
             }
             TenantTagKind::NobodyHas(Some(nearest)) => format!(
                 "no machine of the tenant has the tag \"{tag}\", which is to be removed; the nearest is \"{nearest}\""
+            ),
+            TenantTagKind::ShownSo => format!(
+                "no machine of the tenant has the tag \"{tag}\" letter for letter, which is to be removed; some have a tag \
+                 that is shown so: write the character itself into the cell, or use \"tagfleet tags remove\""
             ),
             TenantTagKind::OtherSpelling { other, machines } => {
                 let machines =
@@ -176,14 +184,15 @@ mod tests {
     #[test]
     fn a_tag_that_nobody_has_or_that_is_spelled_in_another_way_is_told() {
         let tags: &[Option<&[&str]>] =
-            &[Some(&["Marketing", "Tier 0"]), Some(&["Marketing"]), Some(&["MARKETING", "Ring A"]), Some(&[])];
+            &[Some(&["Marketing", "Tier 0"]), Some(&["Marketing"]), Some(&["MARKETING", "Ring A"]), Some(&["a\tb"])];
         let rows = "a,marketing,Add\nb,Tier 0,Add\nc,Tier O,Remove\nd,tier 0,Remove\ne,Xyz,Remove\nf,Xyz,Remove\n\
-                    g,New,Add\nh,Ring A,Remove\n";
+                    g,New,Add\nh,Ring A,Remove\ni,a\\u{9}b,Remove\n";
         insta::assert_snapshot!(told(rows, tags).join("\n"), @r#"
         row 1, line 2: the tag "marketing" is new to the tenant, where 2 machines have "Marketing"
         row 3, line 4: no machine of the tenant has the tag "Tier O", which is to be removed; the nearest is "Tier 0"
         row 4, line 5: no machine of the tenant has the tag "tier 0", which is to be removed; the nearest is "Tier 0"
         row 5, line 6: no machine of the tenant has the tag "Xyz", which is to be removed
+        row 9, line 10: no machine of the tenant has the tag "a\u{9}b" letter for letter, which is to be removed; some have a tag that is shown so: write the character itself into the cell, or use "tagfleet tags remove"
         "#);
     }
 

@@ -9,6 +9,7 @@ use super::columns::MachineView;
 use super::declaration::{Declaration, Mode};
 use super::fault::Fault;
 use super::judging::{Judgement, Verdict};
+use super::lacking::Lacking;
 use crate::filter::{Unread, UnreadCells};
 use crate::input::Excerpt;
 use crate::inventory::ListedMachine;
@@ -76,11 +77,11 @@ struct UnreadOfRule {
 struct Undecided {
     machines: u64,
     /// The first of them that itself lacks something, and what.
-    first: Option<(String, Vec<String>)>,
+    first: Option<(String, Lacking)>,
 }
 
 impl Undecided {
-    fn count(&mut self, machine: ListedMachine<'_>, lacking: impl FnOnce() -> Vec<String>) {
+    fn count(&mut self, machine: ListedMachine<'_>, lacking: impl FnOnce() -> Lacking) {
         self.machines += 1;
         if self.first.is_none() {
             let lacking = lacking();
@@ -93,17 +94,13 @@ impl Undecided {
         let Some((name, lacking)) = &self.first else {
             return "it waits for an earlier rule of its set".to_owned();
         };
-        let lacking = shown(&lacking.join(", "));
-        if self.machines == 1 {
-            format!("{name} lacks {lacking}")
-        } else {
-            format!("the first, {name}, lacks {lacking}")
-        }
+        let lacking = lacking.words();
+        if self.machines == 1 { format!("{name} {lacking}") } else { format!("the first, {name}, {lacking}") }
     }
 
-    /// What the first of them lacks.
-    fn lacking(&self) -> &[String] {
-        self.first.as_ref().map_or(&[], |(_, lacking)| lacking)
+    /// What the first of them lacks, and what may be another machine's.
+    fn lacking(&self) -> (&[String], Vec<&str>) {
+        self.first.as_ref().map_or_else(Default::default, |(_, lacking)| (lacking.absent(), lacking.ambiguous()))
     }
 }
 
@@ -157,7 +154,7 @@ impl Account {
             }
             match verdict {
                 Verdict::Undecided => rule.undecided.count(machine, || Declaration::lacking(declared, view)),
-                Verdict::Waits => rule.undecided.count(machine, Vec::new),
+                Verdict::Waits => rule.undecided.count(machine, Lacking::default),
                 _ => {}
             }
             is_undecided |= verdict.is_undecided();
@@ -187,8 +184,8 @@ impl Account {
         }
     }
 
-    /// Counts the rules of these names, of which the next run would make something else of a machine than this one does.
-    pub(super) fn count_unsettled(&mut self, names: &BTreeSet<&str>, machine: ListedMachine<'_>) {
+    /// Adds a machine of which the next run would make something else by the rules of these names.
+    pub(super) fn add_unsettled(&mut self, names: &BTreeSet<&str>, machine: ListedMachine<'_>) {
         for rule in self.rules.iter_mut().filter(|rule| names.contains(rule.name.as_str())) {
             rule.unsettled += 1;
             rule.first_unsettled.get_or_insert_with(|| called(machine));
@@ -330,13 +327,15 @@ impl Account {
     /// What an object for scripts says of the rules.
     pub(crate) fn json(&self) -> Value {
         let rules = self.rules.iter().map(|rule| {
+            let (lacking, ambiguous) = rule.undecided.lacking();
             json!({
                 "name": rule.name,
                 "line": rule.line,
                 "mode": if rule.reports { "report" } else { "apply" },
                 "gives": rule.gives,
                 "undecided": rule.undecided.machines,
-                "lacking": rule.undecided.lacking(),
+                "lacking": lacking,
+                "ambiguous": ambiguous,
                 "unread_cells": rule.unread.cells.iter().map(|cells| cells.cells).sum::<u64>(),
                 "unsettled": rule.unsettled,
                 "odd_tags": rule.odd,

@@ -84,6 +84,15 @@ impl Columns for FleetColumns<'_> {
         names.collect()
     }
 
+    fn elsewhere(&self) -> Vec<ColumnName> {
+        let of_machines = self.fields.iter().map(|field| ColumnName { qualifier: None, name: (*field).to_owned() });
+        let of_lookups = self.lookups.iter().flat_map(|(lookup, ..)| {
+            let qualifier = || Some(lookup.name().to_owned());
+            lookup.header().iter().map(move |name| ColumnName { qualifier: qualifier(), name: name.trim().to_owned() })
+        });
+        of_machines.chain(of_lookups).collect()
+    }
+
     fn unknown_qualifier(&self, qualifier: &str) -> Option<(String, String)> {
         let bare = bare_name(qualifier);
         if bare == OF_MACHINES || self.lookups.iter().any(|(lookup, ..)| bare_name(lookup.name()) == bare) {
@@ -113,6 +122,20 @@ pub(crate) struct MachineView<'m> {
     pub value: Option<DeviceValue>,
     /// The lookups, joined to the list.
     pub lookups: &'m [Lookup],
+}
+
+impl MachineView<'_> {
+    /// Why the cell at this position may be another machine's, where it is lacking for that.
+    pub(super) fn ambiguity(&self, position: usize) -> Option<String> {
+        let mut column = position.checked_sub(self.fields.names().len())?;
+        for lookup in self.lookups {
+            match column.checked_sub(lookup.header().len()) {
+                Some(rest) => column = rest,
+                None => return lookup.ambiguity(self.place),
+            }
+        }
+        None
+    }
 }
 
 /// The text of a cell. What a spreadsheet could not compute, as `#N/A`, says nothing about the machine: it is lacking.

@@ -410,7 +410,7 @@ fn draft_tag(text: &Spanned<String>, own: Option<&Ownership>, faults: &mut Fault
         }
         Ok(None) => {}
     }
-    let tag = match Tag::new(written) {
+    let tag = match Tag::addable(written) {
         Ok(tag) => tag,
         Err(error) => {
             faults.at(&place, error.to_string());

@@ -81,7 +81,7 @@ pub(crate) fn dump(inventory: &Inventory, name: &str, prefixes: &[String]) -> Op
 /// Whether a rule may not give a tag.
 fn is_odd(tag: &str) -> bool {
     // Braces are holes of a template there.
-    Tag::new(tag).is_err() || TagOddity::of(tag).is_some() || tag.trim() != tag || tag.contains(['{', '}'])
+    Tag::addable(tag).is_err() || TagOddity::of(tag).is_some() || tag.trim() != tag || tag.contains(['{', '}'])
 }
 
 /// The condition that a machine has a tag.

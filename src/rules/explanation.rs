@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::declaration::{Assignment, Declaration};
 use super::fleet::{Fleet, TagsHeld};
 use super::judging::Verdict;
+use super::lacking::Lacking;
 use super::spellings::Spellings;
 use super::wishes::{Wish, of_one};
 use crate::input::Excerpt;
@@ -21,7 +22,7 @@ pub(crate) struct Explanation {
     machine: String,
     name: Option<String>,
     in_scope: Option<bool>,
-    lacking_for_scope: Vec<String>,
+    lacking_for_scope: Lacking,
     rules: Vec<Explained>,
     takes_off: Vec<String>,
 }
@@ -56,8 +57,8 @@ impl Explanation {
                     ("surpassed", "an earlier rule of its set would win, and only reports".to_owned())
                 }
                 Verdict::Undecided => {
-                    let lacking = Declaration::lacking(rule, &view).join(", ");
-                    ("undecided", format!("undecided, since the machine lacks {}", shown(&lacking)))
+                    let lacking = Declaration::lacking(rule, &view).words();
+                    ("undecided", format!("undecided, since the machine {lacking}"))
                 }
                 Verdict::Waits => ("undecided", "undecided, as an earlier rule of its set is".to_owned()),
                 Verdict::Odd(tag, why) => ("odd", format!("gives nothing: the tag \"{}\" {why}", Excerpt::new(tag))),
@@ -89,10 +90,7 @@ impl Explanation {
         let scope = match self.in_scope {
             Some(true) => "is in scope".to_owned(),
             Some(false) => "is out of scope, and stays as it is".to_owned(),
-            None => format!(
-                "lacks {}, which the scope asks for, and stays as it is",
-                shown(&self.lacking_for_scope.join(", "))
-            ),
+            None => format!("{}, which the scope asks for, and stays as it is", self.lacking_for_scope.words()),
         };
         let mut text = format!("Machine {name}({}) {scope}.\n", self.machine);
         for rule in &self.rules {

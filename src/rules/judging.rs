@@ -2,6 +2,7 @@
 
 use super::columns::MachineView;
 use super::declaration::{Assignment, Declaration, Mode, Rule, TagForm};
+use super::lacking::Lacking;
 use super::spellings::Spellings;
 use super::template::Filled;
 use crate::filter::{BoundFilter, Unread};
@@ -99,19 +100,20 @@ impl Declaration {
     }
 
     /// Why a rule is undecided about a machine: what its condition or its tag needs and the machine lacks.
-    pub(crate) fn lacking(rule: &Rule, machine: &MachineView<'_>) -> Vec<String> {
+    pub(super) fn lacking(rule: &Rule, machine: &MachineView<'_>) -> Lacking {
         let mut lacking = rule.condition.lacking(machine);
         if lacking.is_empty()
             && let Some(TagForm::Template { template, .. }) = &rule.tag
         {
             lacking.extend(template.lacking(machine));
         }
-        lacking
+        Lacking::of(lacking, machine)
     }
 
     /// The same of the scope.
-    pub(crate) fn lacking_for_scope(&self, machine: &MachineView<'_>) -> Vec<String> {
-        self.scope.as_ref().map_or_else(Vec::new, |scope| scope.lacking(machine))
+    pub(super) fn lacking_for_scope(&self, machine: &MachineView<'_>) -> Lacking {
+        let lacking = self.scope.as_ref().map_or_else(Vec::new, |scope| scope.lacking(machine));
+        Lacking::of(lacking, machine)
     }
 
     /// What a rule says by itself, whatever other rules of its set say.

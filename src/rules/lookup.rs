@@ -4,10 +4,11 @@
 //! the part before the first dot, where no two machines of different names begin with that. A device that was onboarded
 //! anew has one row for all its records.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use super::fault::Fault;
-use crate::input::{Accepted, Encoding, Finding, KeyKind, List, ListError, ListOptions, ListRemedy, Note};
+use crate::input::{Accepted, Encoding, Excerpt, Finding, KeyKind, List, ListError, ListOptions, ListRemedy};
 use crate::inventory::{Inventory, MachinePosition, NameMatch};
 use crate::model::MachineReference;
 use crate::outside::shown;
@@ -51,6 +52,8 @@ pub(crate) struct Lookup {
     list: List,
     /// For each place of the tenant's list the row that it has here.
     of_machine: Vec<Option<u32>>,
+    /// The rows whose short name fits machines of several names, by the places of these.
+    ambiguous: HashMap<usize, u32>,
 }
 
 impl LookupOrder {
@@ -144,7 +147,7 @@ impl Lookup {
             accepted: order.accepted,
         };
         let list = read(&options)?;
-        Ok(Self { order: order.clone(), list, of_machine: Vec::new() })
+        Ok(Self { order: order.clone(), list, of_machine: Vec::new(), ambiguous: HashMap::new() })
     }
 
     /// What rules call it.
@@ -172,10 +175,10 @@ impl Lookup {
         self.list.row_count()
     }
 
-    /// What was skipped in it, or read without what stood around it.
-    #[must_use]
-    pub(crate) fn notes(&self) -> &[Note] {
-        self.list.notes()
+    /// What was skipped in it, or read without what stood around it; with the name of its file.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
+        let (file, section) = (shown(&self.order.file), format!("lookup.{}", shown(&self.order.name)));
+        self.list.notes().iter().map(move |note| format!("{file}: {}", note.in_section(&section)))
     }
 
     /// Finds the row of every machine of a list.
@@ -184,8 +187,13 @@ impl Lookup {
     /// [`Fault`] when two rows are about one machine.
     pub(crate) fn join(&mut self, inventory: &Inventory) -> Result<(), Fault> {
         let mut of_machine: Vec<Option<u32>> = vec![None; inventory.len()];
+        let mut ambiguous = HashMap::new();
         for (number, row) in (0_u32..).zip(self.list.rows()) {
-            for position in found(&row.machine, inventory) {
+            let positions = found(&row.machine, inventory).unwrap_or_else(|several| {
+                ambiguous.extend(several.iter().map(|position| (position.index(), number)));
+                Vec::new()
+            });
+            for position in positions {
                 let Some(place) = of_machine.get_mut(position.index()) else { continue };
                 if let Some(earlier) = place.replace(number) {
                     let earlier = self.list.row(earlier as usize).map_or(0, |row| row.line);
@@ -198,8 +206,19 @@ impl Lookup {
                 }
             }
         }
-        self.of_machine = of_machine;
+        (self.of_machine, self.ambiguous) = (of_machine, ambiguous);
         Ok(())
+    }
+
+    /// Why the machine at this place has no row, although there is one for it or for another one.
+    pub(super) fn ambiguity(&self, place: usize) -> Option<String> {
+        let number = self.ambiguous.get(&place).filter(|_| self.of_machine.get(place).copied().flatten().is_none())?;
+        let row = self.list.row(*number as usize)?;
+        let (file, name) = (shown(&self.order.file), Excerpt::new(&row.machine.to_string()));
+        Some(format!(
+            "\"{name}\" on line {} of {file} fits machines of several names: write the full name there",
+            row.line
+        ))
     }
 
     /// The cell of the machine at this place of the list; `None` where it has no row.
@@ -209,16 +228,16 @@ impl Lookup {
     }
 }
 
-/// The records of the one device that a key means.
-fn found(key: &MachineReference, inventory: &Inventory) -> Vec<MachinePosition> {
+/// The records of the one device that a key means, or those of all that it can mean.
+fn found(key: &MachineReference, inventory: &Inventory) -> Result<Vec<MachinePosition>, Vec<MachinePosition>> {
     let matched = match key {
-        MachineReference::Id(id) => return inventory.find(id).into_iter().collect(),
+        MachineReference::Id(id) => return Ok(inventory.find(id).into_iter().collect()),
         MachineReference::Entra(device) => inventory.find_entra(*device),
         MachineReference::Name(name) => inventory.find_name(name),
     };
     match matched {
-        NameMatch::None => Vec::new(),
-        NameMatch::One(position) => vec![position],
+        NameMatch::None => Ok(Vec::new()),
+        NameMatch::One(position) => Ok(vec![position]),
         NameMatch::Several(positions) => {
             let name = |position: &MachinePosition| {
                 let name = inventory.machine(*position).and_then(|machine| machine.name()).unwrap_or_default();
@@ -226,7 +245,7 @@ fn found(key: &MachineReference, inventory: &Inventory) -> Vec<MachinePosition> 
             };
             let is_one = !matches!(key, MachineReference::Name(_))
                 || positions.windows(2).all(|two| two.iter().map(name).is_sorted_by(|one, other| one == other));
-            if is_one { positions } else { Vec::new() }
+            if is_one { Ok(positions) } else { Err(positions) }
         }
     }
 }

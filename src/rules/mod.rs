@@ -20,10 +20,12 @@ mod explanation;
 mod fault;
 mod fleet;
 mod judging;
+mod lacking;
 mod lookup;
 mod lookup_section;
 mod own;
 mod sections;
+mod settling;
 mod spellings;
 mod template;
 #[cfg(test)]
@@ -40,4 +42,5 @@ pub(crate) use self::fault::Fault;
 pub(crate) use self::fleet::Fleet;
 pub(crate) use self::lookup::{Lookup, LookupOrder};
 pub(crate) use self::own::Owned;
+pub(crate) use self::settling::PlannedForMachine;
 pub(crate) use self::wishes::{Wish, wishes};

@@ -1,9 +1,8 @@
 //! Tags that are made of what is known of a machine: `DEPT-{cmdb.Department}`.
 
-use crate::filter::{Cell, Column, ColumnKind, ColumnName, Columns, Lookup, Row};
+use crate::filter::{Cell, Column, ColumnKind, ColumnName, Columns, Lookup, Row, unknown_column};
 use crate::input::TagOddity;
 use crate::model::Tag;
-use crate::outside::shown;
 
 /// A text with holes.
 #[derive(Clone, Debug)]
@@ -94,12 +93,8 @@ impl Template {
                 Lookup::Found(Column { position, .. }) => Ok(BoundPiece::Hole(name.clone(), position)),
                 Lookup::Ambiguous(_) => Err(format!("{name} can be any of several columns")),
                 Lookup::Unknown => {
-                    let qualifier = name.qualifier.as_deref();
-                    if let Some((why, hint)) = qualifier.and_then(|qualifier| columns.unknown_qualifier(qualifier)) {
-                        return Err(format!("{why}; {hint}"));
-                    }
-                    let known = columns.known(name.qualifier.as_deref());
-                    Err(format!("unknown column {name}; the columns are {}", shown(&known.join(", "))))
+                    let (why, hint) = unknown_column(name, columns);
+                    Err(format!("{why}; {hint}"))
                 }
             },
         });
@@ -115,10 +110,12 @@ impl BoundTemplate {
             .filter_map(|piece| if let BoundPiece::Hole(_, column) = piece { Some(*column) } else { None })
     }
 
-    /// The names of its holes for which a machine has nothing, as one writes them.
-    pub(super) fn lacking(&self, row: &impl Row) -> Vec<String> {
+    /// The names of its holes for which a machine has nothing, as one writes them, with their places.
+    pub(super) fn lacking(&self, row: &impl Row) -> Vec<(String, usize)> {
         let holes = self.pieces.iter().filter_map(|piece| match piece {
-            BoundPiece::Hole(name, column) if matches!(row.cell(*column), Cell::Lacking) => Some(name.written()),
+            BoundPiece::Hole(name, column) if matches!(row.cell(*column), Cell::Lacking) => {
+                Some((name.written(), *column))
+            }
             _ => None,
         });
         holes.collect()
@@ -148,7 +145,7 @@ impl BoundTemplate {
         if let Some(oddity) = odd_cell {
             return Filled::Odd(text, format!("would be made of a cell that {}", oddity.words()));
         }
-        let tag = match Tag::new(text.trim()) {
+        let tag = match Tag::addable(text.trim()) {
             Ok(tag) => tag,
             Err(error) => return Filled::Odd(text, format!("cannot be one: {error}")),
         };

@@ -1,14 +1,13 @@
 //! From verdicts to what is asked of the tenant: what the rules give, and what is owned and given by none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::account::Account;
-use super::columns::{MachineView, TAGS, VALUE};
 use super::declaration::Declaration;
 use super::fleet::{Fleet, TagsHeld};
 use super::judging::{Judgement, Verdict};
 use super::spellings::Spellings;
-use crate::inventory::{ListedMachine, MachinePosition};
+use crate::inventory::MachinePosition;
 use crate::model::{Change, DeviceValue, Tag, TagAction};
 
 /// One thing that is asked of a machine.
@@ -52,9 +51,6 @@ pub(crate) fn wishes<'d>(
         let judged = of_one(declaration, &judgement, &held, given_last, machine.position(), |wish| wished.push(wish));
         if let Err(rules) = judged {
             account.count_conflict(rules, machine);
-        } else {
-            let of_machine = OfMachine { declaration, judgement: &judgement, given_last };
-            account.count_unsettled(&of_machine.unsettled(fleet, machine, &held, &wished, &spellings), machine);
         }
         for wish in wished {
             if let Change::Tag(TagAction::Add, tag) = &wish.change
@@ -99,46 +95,6 @@ struct OfMachine<'d, 'j> {
 }
 
 impl<'d> OfMachine<'d, '_> {
-    /// The rules of which the next run would make something else once these wishes are fulfilled: they depend on what the file
-    /// itself changes, and would do and undo it every night.
-    fn unsettled(
-        &self,
-        fleet: Fleet<'_>,
-        machine: ListedMachine<'_>,
-        held: &TagsHeld<'_>,
-        wished: &[Wish<'d>],
-        spellings: &Spellings,
-    ) -> BTreeSet<&'d str> {
-        let mut unsettled = BTreeSet::new();
-        if ![TAGS, VALUE].iter().any(|field| self.declaration.fields.contains(field)) {
-            return unsettled;
-        }
-        let held = held.after(wished.iter().map(|wish| &wish.change));
-        let given = wished.iter().find_map(|wish| match wish.change {
-            Change::DeviceValue(value) => Some(value),
-            Change::Tag(..) => None,
-        });
-        let value = given.or_else(|| machine.device_value());
-        let view = MachineView { value: given, ..fleet.view(self.declaration, machine, &held) };
-        let next = self.declaration.judge(&view, spellings);
-        // Two values at once are for the next run to tell.
-        let _conflict =
-            of_one(self.declaration, &next, &held, self.given_last, machine.position(), |wish| match &wish.change {
-                Change::Tag(TagAction::Add, tag) if held.tags.contains(&tag.as_str()) => {}
-                Change::DeviceValue(wanted) if value == Some(*wanted) => {}
-                Change::Tag(TagAction::Remove, tag) => unsettled.extend(self.giver(tag)),
-                _ => unsettled.extend(Some(wish.rule)),
-            });
-        unsettled
-    }
-
-    /// The rule that gives a tag.
-    fn giver(&self, tag: &Tag) -> Option<&'d str> {
-        let gives = |verdict: &Verdict| verdict.assignment().is_some_and(|given| given.tag.as_ref() == Some(tag));
-        let mut judged = self.declaration.rules.iter().zip(&self.judgement.verdicts);
-        judged.find(|(_, verdict)| gives(verdict)).map(|(rule, _)| rule.name.as_str())
-    }
-
     /// What is given, each once, with the first rule that gives it; two rules that give two values are an error.
     fn assignments(&self) -> Result<Vec<(Change, &'d str)>, (usize, usize)> {
         let mut assignments: Vec<(Change, &'d str)> = Vec::new();
@@ -170,7 +126,7 @@ impl<'d> OfMachine<'d, '_> {
         let stale = held.tags.iter().filter(|tag| self.declaration.own.holds(tag) && !self.is_kept(tag));
         let removals = stale.filter_map(|tag| {
             let rule = self.given_last.get(*tag).map_or(Wish::OWN, String::as_str);
-            // What is no tag by our rules was never given by one, and cannot be taken off by a call either.
+            // What no machine can have by our rules was never given by one.
             Some((Tag::new(tag).ok()?, rule, self.is_replaced(tag)))
         });
         removals.collect()

@@ -44,6 +44,7 @@ mod retag;
 mod rules;
 mod rules_report;
 mod rules_trial;
+mod settling;
 mod tags;
 mod tenant;
 mod undo;

@@ -7,15 +7,17 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::RunContext;
 use super::apply::{Application, ApplyOrder};
 use super::input::{CheckedInput, RulesOfInput};
 use super::join::{OPERATIONS_AT_ONCE, candidates, is_of_file};
 use super::ownership::overlaps;
-use super::plan::plan;
-use super::planning::{PlanningOptions, plan_over, warn_of_tags};
+use super::plan::show;
+use super::planning::{Planned, PlanningOptions, plan_over, warn_of_tags};
 use super::rules_report::{refuse_faults, refuse_short_list};
+use super::settling::count_unsettled;
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use super::undo::not_kept;
 use super::verify::verify;
@@ -26,8 +28,10 @@ use crate::input::{InputError, Sheet, SheetWriter};
 use crate::inventory::{Inventory, ReadProgress};
 use crate::model::{Change, MachineId, MachineReference, TagAction};
 use crate::outside::{Outside, shown};
+use crate::plan::changes::{Plan, PlanSettings};
 use crate::plan::guard::Guard;
 use crate::plan::recent::RecentWrites;
+use crate::plan::resolution::Resolution;
 use crate::plan::undo::row_words;
 use crate::report::{Ending, Fields, ListBuilder, ListedFields, ResultsTarget};
 use crate::rules::{Account, Declaration, Explanation, Fault, Fleet, Owned, RULES_HEADER, Wish, wishes};
@@ -69,16 +73,14 @@ pub(crate) async fn apply_rules<T: Transport>(
     loop {
         let taken_off = if order.joins { taken_off(tenant, &rules.path).await? } else { Vec::new() };
         let prepared = prepare(tenant, rules, taken_off, false, context).await?;
-        let (input, guard) = (prepared.input, prepared.guard);
-        rules = prepared.rules;
         let mut order = order.clone();
-        order.planning.settings.guard = guard;
+        order.planning.settings.guard = prepared.guard;
+        let (today, input, planned) = prepared.plan(tenant, order.planning.settings, context)?;
+        rules = today;
         if let (false, Some(account)) = (order.run.asks, input.account()) {
             context.say(account.text().trim_end());
         }
-        warn_of_tags(tenant, &input, &prepared.machines.inventory, &context.screen);
-        let planned =
-            plan_over(tenant, &input, Some(prepared.machines), prepared.own, order.planning.settings, &context.screen)?;
+        warn_of_new_tags(tenant, &input, &planned, context);
         let mut application = Application::new(tenant, &order, input, calls)?;
         match application.begin(planned, context).await? {
             Some(begun) => return application.carry_out(begun, context).await,
@@ -104,8 +106,9 @@ pub(crate) async fn plan_rules<T: Transport>(
         return explain(&prepared.rules.declaration, fleet, machine, context);
     }
     planning.settings.guard = prepared.guard;
-    tenant.keep_read(prepared.machines);
-    plan(tenant, planning, tells_differences, &prepared.input, context).await
+    let (_, input, planned) = prepared.plan(tenant, planning.settings, context)?;
+    warn_of_new_tags(tenant, &input, &planned, context);
+    show(tenant, planning, tells_differences, &input, &planned, context).await
 }
 
 /// Reads the tenant and says what of the rules holds. Our own writes of late are no excuse: what they are to have made is
@@ -119,8 +122,14 @@ pub(crate) async fn verify_rules<T: Transport>(
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
     let prepared = prepare(tenant, rules, Vec::new(), true, context).await?;
-    tenant.keep_read(prepared.machines);
-    verify(tenant, prepared.input, target, skip_missing_machines, context).await
+    let Prepared { rules, mut input, machines, fields, guard, .. } = prepared;
+    let (resolution, recent) =
+        (Resolution::of(&input.sheet.requests, Some(&machines.inventory)), RecentWrites::default());
+    let settings = PlanSettings { guard, ..PlanSettings::default() };
+    let plan = Plan::of(Arc::clone(&input.operations), resolution, Some(&machines.inventory), &recent, settings);
+    count_unsettled(&mut input, &rules.declaration, &plan, (&machines.inventory, &fields), &recent);
+    tenant.keep_read(machines);
+    verify(tenant, input, target, skip_missing_machines, context).await
 }
 
 /// Rows of rules, ready to be planned.
@@ -136,6 +145,28 @@ struct Prepared {
 impl Prepared {
     fn listed(&self) -> ListedFields<'_> {
         ListedFields { inventory: &self.machines.inventory, fields: &self.fields }
+    }
+
+    /// Plans, and counts the rules that would change their minds once that is done.
+    fn plan<T: Transport>(
+        self,
+        tenant: &Tenant<T>,
+        settings: PlanSettings,
+        context: &RunContext,
+    ) -> Result<(RulesOrder, CheckedInput, Planned), CommandError> {
+        let Self { rules, mut input, machines, fields, own, .. } = self;
+        let planned = plan_over(tenant, &input, Some(machines), own, settings, &context.screen)?;
+        if let Some(inventory) = &planned.inventory {
+            let recent = &planned.own.recent;
+            count_unsettled(&mut input, &rules.declaration, &planned.plan, (inventory, &fields), recent);
+        }
+        Ok((rules, input, planned))
+    }
+}
+
+fn warn_of_new_tags<T>(tenant: &Tenant<T>, input: &CheckedInput, planned: &Planned, context: &RunContext) {
+    if let Some(inventory) = &planned.inventory {
+        warn_of_tags(tenant, input, inventory, &context.screen);
     }
 }
 

@@ -12,6 +12,7 @@ use super::plan::tell;
 use super::planning::{Planned, PlanningOptions, tell_new_tags};
 use super::rules::{RulesOrder, explain, guard, made_rows};
 use super::rules_report::refuse_faults;
+use super::settling::count_unsettled;
 use super::tenant::OwnWrites;
 use super::undo::not_kept;
 use crate::api::BULK_MAXIMUM_MACHINES;
@@ -71,6 +72,7 @@ pub(crate) fn try_rules(
     tell_new_tags(&input, &inventory, &context.screen);
     let machines = Resolution::of(&input.sheet.requests, Some(&inventory));
     let plan = Plan::of(Arc::clone(&input.operations), machines, Some(&inventory), &recent, planning.settings);
+    count_unsettled(&mut input, &declaration, &plan, (&inventory, &fields), &recent);
     let mut calls = plan.calls(if planning.bulk { BULK_MAXIMUM_MACHINES } else { 1 });
     let (quota, scope) = list.quota;
     let counts_apart = planning.bulk && scope.counts_bulk_apart();

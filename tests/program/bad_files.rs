@@ -64,7 +64,7 @@ fn a_file_that_cannot_be_used_is_refused_before_any_call() {
             "two columns for one thing",
             "machineId,tag,action,Machine ID\n".into(),
             "",
-            "has two columns for the machine, \"machineId\" (1) and \"Machine ID\" (4); rename or remove one",
+            "has two columns with the same name for the machine, \"machineId\" (1) and \"Machine ID\" (4); rename or remove one",
         ),
         (
             "a separator line without a separator",

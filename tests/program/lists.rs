@@ -27,7 +27,10 @@ fn a_list_beside_rules_is_read_as_orders_are_and_no_row_of_it_is_swallowed() {
     }
     assert_eq!(server.writes(), 0);
     let accepting = rules.replace("#MORE", "accept = ['line-breaks']");
-    exits(over(&server, &folder, &accepting, "plan fleet.toml"), 0);
+    let planned = exits(over(&server, &folder, &accepting, "plan fleet.toml"), 0);
+    let note =
+        "note: cmdb.csv: accept = [\"line-breaks\"] in [lookup.cmdb] allows 1 row that would be refused otherwise";
+    assert!(planned.messages.contains(note), "{}", planned.messages);
 
     // In another encoding, below a title, with decorated ids and with a row that is nobody's.
     let list = format!("Assets\n\nId;Dep;Site\n'{};Stra\u{df}e\n{{{}}};IT;;;\n;HR\n", id(1), id(2));

@@ -1,12 +1,15 @@
 //! `tagfleet tags`: what a tenant's machines have, and a tag renamed or removed on all of them.
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 
+use crate::machines::id;
 use crate::process::{Ended, Program};
 use crate::rehearsal::Folder;
 use crate::stand_in::StandIn;
 use crate::table::Table;
-use crate::tenant::{Tenant, machine};
+use crate::tenant::{Tenant, TenantMachine, machine};
 
 /// The command in this folder, without a quota.
 #[track_caller]
@@ -155,6 +158,36 @@ fn a_tag_is_removed_exactly_and_within_limits() {
 }
 
 #[test]
+fn a_tag_that_cannot_be_typed_is_taken_off_as_the_list_shows_it() {
+    let odd = ["a\tb", "a\u{200b}b", "a\u{85}b"];
+    let fleet = || Tenant::of([odd.into_iter().fold(machine(1), TenantMachine::tagged)]);
+    let (tenant, folder) = (fleet(), Folder::new());
+    let server = tenant.serve();
+    let list = String::from_utf8_lossy(&exits(tags(&server, &folder, &[]), 0).output).into_owned();
+    let shown = list.lines().filter_map(|line| line.trim_start().strip_prefix("1  "));
+    for tag in shown {
+        exits(tags(&server, &folder, &["remove", tag, "--yes"]), 0);
+    }
+    assert_eq!(held(&tenant, 1), [&[] as &[&str]], "{list}");
+    let mut orders = String::from("machineId,tag,action\n");
+    for tag in odd {
+        writeln!(orders, "{},\"{tag}\",Remove", id(1)).expect("a line");
+    }
+    let (tenant, folder) = (fleet(), Folder::new());
+    folder.write("orders.csv", &orders);
+    let mut apply = folder.command();
+    let server = tenant.serve();
+    apply.envs(server.variables()).args(["apply", "orders.csv", "--yes", "--quota", "off"]);
+    let ended = exits(Program::start(apply, None, true).end(), 0);
+    assert!(
+        ended.messages.contains("holds the control character U+0009; it is removed as it stands"),
+        "{}",
+        ended.messages
+    );
+    assert_eq!(held(&tenant, 1), [&[] as &[&str]], "{}", ended.messages);
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused_before_anything_is_read() {
     let (server, folder) = (fleet().serve(), Folder::new());
     for (arguments, status, words) in [
@@ -162,7 +195,7 @@ fn what_cannot_be_meant_is_refused_before_anything_is_read() {
         (&["rename", "marketing", "Marketing"], 2, "by way of a third tag"),
         (&["rename", "A", "B;C"], 3, "--accept odd-tags"),
         (&["rename", "A", ""], 2, "the tag is empty"),
-        (&["remove", "a\u{7}"], 2, "control character"),
+        (&["rename", "A", r"B\u{9}C"], 2, "control character"),
         (&["rename", "A"], 2, "<NEW>"),
         (&["list"], 2, "'tagfleet tags' lists them"),
         (&["rename", "A", "B", "--accept", "case-variants"], 2, "[possible values: odd-tags]"),

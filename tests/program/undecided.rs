@@ -85,3 +85,37 @@ fn what_no_machine_lets_be_decided_is_not_taken_for_what_holds() {
     Not known to hold: no machine is in scope for certain.
     "#);
 }
+
+#[test]
+fn a_rule_that_would_change_its_mind_is_told_of_what_is_really_done() {
+    let (server, folder) = (Tenant::of(machines()).serve(), Folder::new());
+    let rules = |removals: u32, condition: &str| {
+        format!(
+            "schema = 1\nname = 'u'\n[own]\nprefixes = ['SITE-', 'TIER-']\n\
+             [guard]\nremovals = {{ percent = 0, count = {removals} }}\n\
+             [[rule]]\nname = 'r'\nwhere = \"{condition}\"\ntag = 'TIER-0'\n"
+        )
+    };
+    let unsettled = |rules: &str, line: &str| {
+        folder.write("fleet.toml", rules);
+        let told = run(&server, &folder, &format!("{line} --json")).object();
+        told["rules"][0]["unsettled"].clone()
+    };
+    // Two machines lose the tag that the rule asks for, unless that is withheld.
+    let (many, none) = (rules(9, "machineTags contains 'SITE-DE'"), rules(0, "machineTags contains 'SITE-DE'"));
+    for command in ["plan fleet.toml", "verify fleet.toml"] {
+        assert_eq!((unsettled(&many, command), unsettled(&none, command)), (json!(2), json!(0)), "{command}");
+    }
+    let itself = rules(9, "machineTags !contains 'TIER-0'");
+    let told = ["", " --limit 1", " --limit 0"].map(|limit| unsettled(&itself, &format!("plan fleet.toml{limit}")));
+    assert_eq!(told, [json!(3), json!(1), json!(0)]);
+    // What is left for the next run is no other decision.
+    let first = "[[rule]]\nname = 'first'\nwhere = 'true'\ntag = 'TIER-1'\n[[rule]]\nname = 'r'";
+    let two = itself
+        .replace("[[rule]]\nname = 'r'", first)
+        .replace("machineTags !contains 'TIER-0'", "machineTags !contains 'x'");
+    folder.write("fleet.toml", two);
+    let told = run(&server, &folder, "plan fleet.toml --limit 1 --json").object();
+    assert_eq!((&told["changes"], &told["rules"][1]["unsettled"]), (&json!(1), &json!(0)));
+    assert_eq!(server.writes(), 0);
+}

@@ -121,6 +121,7 @@ fn what_was_damaged_is_no_machine() {
     }
     for (cell, code) in [
         (format!("{ID} {ID}"), "several_machines"),
+        (format!("{ID}{ID}"), "several_machines"),
         (format!("{ID};{}", ID.replace('8', "9")), "several_machines"),
         (format!("{ID} (web01)"), "machine_with_more"),
         (format!("id={ID}"), "machine_with_more"),

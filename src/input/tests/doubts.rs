@@ -183,7 +183,6 @@ fn the_machine_is_the_highest_column_that_is_there() {
         ("Name,Hostname,value", 1),
         ("Machine Name,Device Name,value", 1),
         ("Device Name,computerDnsName,value", 1),
-        ("machine_id,Name,name,value", 0),
     ];
     for (header, position) in table {
         let mut cells = vec!["b1"; header.split(',').count()];
@@ -192,7 +191,13 @@ fn the_machine_is_the_highest_column_that_is_there() {
         let sheet = sheet(&format!("{header}\n{}\n", cells.join(",")));
         assert_eq!(requests(&sheet), [format!("1/2 {ID}: Low")], "{header}");
     }
-    for header in ["machineId,Machine ID,value", "Name,tag,Tag,action", "Hostname,host_name,value"] {
+    for header in [
+        "machineId,Machine ID,value",
+        "Name,tag,Tag,action",
+        "Hostname,host_name,value",
+        "machine_id,Name,name,value",
+        "Device ID,AAD Device Id,aadDeviceId,value",
+    ] {
         let error = read(format!("{header}\n").as_bytes(), &InputOptions::default()).expect_err("a refusal");
         assert!(matches!(error, InputError::DuplicateColumns { .. }), "{header}: {error}");
     }
@@ -215,6 +220,8 @@ fn a_column_of_ids_that_holds_none_points_to_the_names() {
     row 1, line 2, column "action": unknown action "Ad"; use Add, Remove or SetDeviceValue
     row 2, line 3, column "Id": no cell of this column is a machine id (this one holds "1"); the machines' names seem to stand in the column "Device name": remove or rename this column to use them
     "#);
+    let empty = told("machineId,Device name,tag,action\n,web01,x,Add\n");
+    assert!(empty.contains("no cell of this column is a machine id (this one is empty); "), "{empty}");
     insta::assert_snapshot!(told("Id,tag,action\n1,x,Add\n2,x,Add\n"), @r#"row 1, line 2, column "Id": no cell of this column is a machine id (this one holds "1"); fill in the machines' ids or DNS names"#);
     assert!(told("Id;Name;value\nasset-1;web01;Low\n").contains("column \"Name\""));
     // One id is enough, and names may stand where there is no other column for them.

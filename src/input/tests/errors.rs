@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use super::super::{InputError, InputOptions, ProblemKind, encoding, read};
+use super::super::{Accepted, InputError, InputOptions, Orders, ProblemKind, encoding, read};
 use super::utf16;
 
 fn refusal(bytes: &[u8], label: Option<&str>) -> String {
@@ -118,12 +118,12 @@ fn headers_that_lack_something_are_told_what() {
     the header on line 1 has no machine column; it has "Host" (1), "value" (2); needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
     the header on line 1 has no machine column, and a tag column but no action column: add one that says Add or Remove; it has "Host" (1), "Group" (2), "Tag" (3); needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
     the header on line 3 has no machine column, and no column that says what to change; it has "Host" (1), "Group" (2), "a,b" (3); needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
-    the header on line 2 has no machine column, and no column that says what to change; it has "Name;value" (1); needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
+    line 1 says that "," stands between cells, and the header on line 2 is written with ";"; correct line 1, or remove it
     the input is empty; its first line must be a header, for example machineId,tag,action,value
-    the header on line 1 has two columns for the machine, "machineId" (1) and "Machine ID" (2); rename or remove one
-    the header on line 1 has two columns for the machine, "Name" (1) and "name" (2); rename or remove one
-    the header on line 1 has two columns for the tag, "tag" (2) and " TAG " (4); rename or remove one
-    the header on line 1 has two columns for the value, "value" (2) and "Value" (4); rename or remove one
+    the header on line 1 has two columns with the same name for the machine, "machineId" (1) and "Machine ID" (2); rename or remove one (case, blanks, _ and - make no difference)
+    the header on line 1 has two columns with the same name for the machine, "Name" (1) and "name" (2); rename or remove one (case, blanks, _ and - make no difference)
+    the header on line 1 has two columns with the same name for the tag, "tag" (2) and " TAG " (4); rename or remove one (case, blanks, _ and - make no difference)
+    the header on line 1 has two columns with the same name for the value, "value" (2) and "Value" (4); rename or remove one (case, blanks, _ and - make no difference)
     the header on line 1 has no machine column, and no column that says what to change; it has "1e5bc9d7e413ddd7902c2932e418702b84d0cc07" (1), "x" (2), "Add" (3), "" (4), which looks like a row without a header above it; needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
     the header on line 1 has an action column but no tag column; it has "Name" (1), "\u{1b}[31mtag\u{7}" (2), "action" (3); needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
     the header on line 1 has no machine column, and no column that says what to change; it has "column 1" (1), "column 2" (2), "column 3" (3), "column 4" (4), "column 5" (5), "column 6" (6), "column 7" (7), "column 8" (8), "column 9" (9), "column 10" (10), "column 11" (11), "column 12" (12), "column 13" (13), "column 14" (14), "column 15" (15), "column 16" (16), "column 17" (17), "column 18" (18), "column 19" (19), "column 20" (20), "column 21" (21), "column 22" (22), "column 23" (23), "column 24" (24), "column 25" (25), "column 26" (26), "column 27" (27), "column 28" (28), "column 29" (29), "column 30" (30), "column 31" (31), "column 32" (32), "column 33" (33), "column 34" (34), "column 35" (35), "column 36" (36), "column 37" (37), "column 38" (38), "column 39" (39), "column 40" (40) and 60 more; needed are a machine column (machineId, Device ID, Id, AAD Device Id, or else Device Name, computerDnsName, Machine Name, Hostname, Name) and either tag and action, or value
@@ -131,6 +131,40 @@ fn headers_that_lack_something_are_told_what() {
     line 1 says "sep=ab\u{1b}", which names no delimiter; write for example sep=; or remove the line
     line 1 says "sep="", which names no delimiter; write for example sep=; or remove the line
     "#);
+}
+
+#[test]
+fn a_header_is_named_that_is_not_found_where_it_is_looked_for() {
+    let id = "1e5bc9d7e413ddd7902c2932e418702b84d0cc07";
+    let titles = |count: usize| "Wave 3\n".repeat(count);
+    let rows = format!("{id},x,Add\n").repeat(25);
+    let begin = |text: String| refusal(text.as_bytes(), None).chars().take(190).collect::<String>();
+    let told = [
+        begin(titles(20) + "machineId,tag,action\n" + &rows),
+        begin(titles(30) + "\nName;value\nweb01;Low\n"),
+        begin(titles(20) + id + "\nmachineId,tag,action\n" + &rows),
+        begin(format!("machineId,tag\n{rows}machineId,tag,action\n{rows}")),
+        begin(titles(3) + "Rechner,Marke,Tun\n" + &rows),
+        begin(format!("\"Wave 3\nmachineId,tag,action\n{id},\"x\",Add\n")),
+        begin(format!("Wave 3\r\n\"by hand\r\nmachineId;tag;action\r\n{id};x;Add\r\n{id};\"y\";Add\r\n")),
+        begin(format!("\"machineId,tag,action\n{id},\"x\",Add\n")),
+        begin(format!("\"Wave 3\nmachineId,tag,action\n{id},x,Add\"\n{rows}")),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    the header is on line 21, and tagfleet looks for it among the first 20 lines that are not empty; remove lines above it
+    the header is on line 32, and tagfleet looks for it among the first 20 lines that are not empty; remove lines above it
+    line 21 looks like a row, and the header follows below it on line 22; put the header first, or remove what stands above it
+    the header on line 1 has a tag column but no action column: add one that says Add or Remove; it has "machineId" (1), "tag" (2); needed are a machine column (machineId, Device ID, Id, AAD Dev
+    the header on line 4 has no machine column, and no column that says what to change; it has "Rechner" (1), "Marke" (2), "Tun" (3); needed are a machine column (machineId, Device ID, Id, AAD D
+    the quotation mark opened on line 1 closes on line 3 only, which makes the header a part of its cell; remove the mark, or close it before the header
+    the quotation mark opened on line 2 closes on line 5 only, which makes the header a part of its cell; remove the mark, or close it before the header
+    the quotation mark opened on line 1 closes on line 2 only, which makes the header a part of its cell; remove the mark, or close it before the header
+    the quotation mark opened on line 1 closes on line 3 only, which makes the header a part of its cell; remove the mark, or close it before the header
+    "#);
+    let machines = Some(Orders::new(&["x".to_owned()], &[], None, Accepted::default()).expect("orders"));
+    let options = InputOptions { orders: machines, ..InputOptions::default() };
+    let error = read((titles(20) + "Hostname\nweb01\n").as_bytes(), &options).expect_err("a refusal");
+    assert!(matches!(error, InputError::HeaderBelow { line: 21, .. }), "{error}");
 }
 
 #[test]

@@ -248,7 +248,7 @@ fn a_machine_whose_add_is_in_error_keeps_its_tags() {
         format!("{two},,Add,\n"),
         "pc3,A\tB,Add,\n".to_owned(),
         // Neither a remove nor a value in error is an add.
-        format!("{four},A\tB,Remove,\n{four},,Set,Mid\n"),
+        format!("{four},,Remove,\n{four},,Set,Mid\n"),
         format!("{one},Old,Remove,\n{two},Old,Remove,\n{three},Old,Remove,\n{four},Old,Remove,\n"),
         format!("{one},,Set,High\n"),
     ];

@@ -63,7 +63,7 @@ fn every_fault_is_told_with_its_line() {
     line 10: the tag "Other" is not owned by this file; add it to tags of [own], or its beginning to prefixes
     line 10: the tag "X-{osPlatform}" does not begin with a prefix of [own]; add its beginning to prefixes
     line 10: the tag "{osPlatform}-SITE-" does not begin with a prefix of [own]; add its beginning to prefixes
-    line 10: the tag of rule "a": unknown column "osPlatfrom"; the columns are machineId, computerDnsName, lastSeen, firstSeen, osPlatform, osVersion, version, osBuild, osArchitecture, healthStatus, onboardingStatus, rbacGroupName, riskScore, exposureLevel, aadDeviceId, managedBy, lastIpAddress, lastExternalIpAddress, machineTags, currentDeviceValue
+    line 10: the tag of rule "a": unknown column "osPlatfrom"; did you mean osPlatform? the columns are machineId, computerDnsName, lastSeen, firstSeen, osPlatform, osVersion, version, osBuild, osArchitecture, healthStatus, onboardingStatus, rbacGroupName, riskScore, exposureLevel, aadDeviceId, managedBy, lastIpAddress, lastExternalIpAddress, machineTags, currentDeviceValue
     line 10: the tag of rule "a": "machineTags" is a list, and a tag needs a single text
     line 10: the tag "SITE-{osPlatform": a "{" is not closed
     line 10: a value is Low, Normal or High
@@ -169,6 +169,12 @@ fn a_lookup_that_is_not_called_so_is_told_with_those_that_are() {
     line 13: the tag of rule "a": unknown column "cmdb.Site"; the columns are cmdb.Name, cmdb.Place
     line 13: the tag of rule "a": unknown column "machine.Site"; the columns are machineId, computerDnsN
     "#);
+    let unqualified =
+        declaration_with(&text("x").replace("{x.Site}", "{place}"), &["Name,Place\n"]).expect_err("unknown");
+    assert!(
+        unqualified.contains("unknown column \"place\"; did you mean cmdb.Place? the columns are"),
+        "{unqualified}"
+    );
 }
 
 #[test]

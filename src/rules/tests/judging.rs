@@ -1,5 +1,7 @@
 //! What rules say of machines, and what that comes to.
 
+use serde_json::json;
+
 use super::*;
 
 /// What a file comes to for these machines, of which this stands below its ownership.
@@ -120,6 +122,15 @@ fn a_lookup_that_has_no_row_is_lacking_and_an_empty_cell_is_there() {
     a.corp: Remove tag "DEPT-Old" by earlier
     b.corp: Remove tag "DEPT-Old" by earlier
     "#);
+    let mut declaration = declaration_with(&format!("{HEAD}{rules}"), &[list]).expect("rules");
+    let twins = Listed::of(["twin.x", "twin.y"].map(|name| machine(name, &[])));
+    let (_, account) = twins.judged(&mut declaration, &given_last).expect("no conflict");
+    insta::assert_snapshot!(account.text(), @r#"
+    Rules of fleet: 2 of 2 machines in scope.
+      "department" is undecided about 2 machines, and its tags stay as they are there; the first, twin.x, has no cmdb.Department for certain ("twin" on line 4 of cmdb.csv fits machines of several names: write the full name there)
+    "#);
+    let told = &account.json()["rules"][0];
+    assert_eq!((&told["lacking"], &told["ambiguous"]), (&json!([]), &json!(["cmdb.Department"])));
 }
 
 #[test]
@@ -157,6 +168,19 @@ fn a_rule_that_would_change_its_mind_the_next_night_is_told() {
     assert_eq!(told(&keeps, &machines), "Rules of fleet: 2 of 2 machines in scope.\n");
     let scoped = format!("{scope}{}", rule("all", "isnotempty(computerDnsName)", "SITE-X"));
     assert_eq!(told(&scoped, &machines), "Rules of fleet: 2 of 2 machines in scope.\n");
+}
+
+#[test]
+fn what_is_withheld_unsettles_no_rule() {
+    let while_there =
+        "[[rule]]\nname = 'while there'\nwhere = \"set_has_element(machineTags, 'SITE-OLD')\"\ntag = 'TIER-0'\n";
+    let told = |withholds: bool| {
+        let mut declaration = declaration(&format!("{HEAD}{while_there}")).expect("rules");
+        let listed = Listed { withholds, ..Listed::of([machine("a", &["SITE-OLD"])]) };
+        listed.judged(&mut declaration, &BTreeMap::new()).expect("no fault").1.text()
+    };
+    assert!(told(false).contains("\"while there\" depends on what this file itself changes"), "{}", told(false));
+    assert_eq!(told(true), "Rules of fleet: 1 of 1 machine in scope.\n");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::input::List;
 use crate::inventory::{Inventory, MachineRecord, MachineSink as _};
+use crate::model::{Change, TagAction};
 use crate::plan::recent::RecentWrites;
 use crate::report::{Fields, ListBuilder, ListedFields, MACHINE_COLUMNS};
 
@@ -48,6 +49,8 @@ fn declaration_with(text: &str, lists: &[&str]) -> Result<Declaration, String> {
 struct Listed {
     inventory: Inventory,
     fields: Fields,
+    /// Whether removals are withheld.
+    withholds: bool,
 }
 
 impl Listed {
@@ -57,7 +60,11 @@ impl Listed {
             builder.take(&machine).expect("room");
         }
         let (inventory, fields) = builder.into_parts();
-        Self { inventory: inventory.finish(now(), now()), fields }
+        Self { inventory: inventory.finish(now(), now()), fields, withholds: false }
+    }
+
+    fn keeps(&self, change: &Change) -> bool {
+        self.withholds && matches!(change, Change::Tag(TagAction::Remove, _))
     }
 
     /// What is wished, a line each: machine, change and rule.
@@ -84,11 +91,18 @@ impl Listed {
         let recent = RecentWrites::default();
         let fleet = Fleet { inventory: &self.inventory, fields: &listed, recent: &recent };
         let mut told = Vec::new();
-        let account = wishes(declaration, fleet, given_last, |wish| {
+        let mut planned: Vec<PlannedForMachine> = Vec::new();
+        let mut account = wishes(declaration, fleet, given_last, |wish| {
+            if planned.last().is_none_or(|last| last.position != wish.position) {
+                planned.push(PlannedForMachine { position: wish.position, wished: Vec::new() });
+            }
+            let is_done = !self.keeps(&wish.change);
+            planned.last_mut().expect("a machine").wished.push((wish.change.clone(), is_done));
             let machine = self.inventory.machine(wish.position).and_then(|machine| machine.name()).unwrap_or("?");
             let swap = if wish.is_swap { ", a swap" } else { "" };
             told.push(format!("{machine}: {} by {}{swap}", wish.change, wish.rule));
         });
+        account.count_unsettled(declaration, fleet, planned);
         Ok((told, account))
     }
 }
