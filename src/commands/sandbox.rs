@@ -1,12 +1,14 @@
 //! `tagfleet sandbox`: serves the simulated API until somebody ends it.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 
 use serde_json::json;
 
 use super::stop_signals;
 use crate::cli::GeneralOptions;
 use crate::exit::{CommandError, ExitStatus};
+use crate::outside::Outside;
 use crate::report::{Ending, Problem, ProblemSource, Screen};
 use crate::sandbox::Sandbox;
 use crate::sandbox::arguments::SandboxArguments;
@@ -18,7 +20,11 @@ pub(super) async fn sandbox(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let usage = |error: ProblemSource| CommandError::of(ExitStatus::Usage, Problem { error, hint: None });
-    let settings = arguments.settings().map_err(|error| usage(error.into()))?;
+    let settings = arguments.settings().map_err(|error| {
+        // The sandbox writes paths as they are.
+        let why = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+        CommandError::text(ExitStatus::Usage, Outside::new(error.to_string()).line() + &why, None)
+    })?;
     let mut stop_requests = stop_signals::listen();
     let sandbox = Sandbox::start(settings, arguments.listen).await.map_err(|error| usage(error.into()))?;
     let (credential, url) = (sandbox.credential(), sandbox.base_url());

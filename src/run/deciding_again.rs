@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::RunContext;
 use super::join::{OPERATIONS_AT_ONCE, earlier, later_wishes, later_writes, written_after};
 use super::planning::{PlanningOptions, add_reading, found};
-use super::record::{INVENTORY_NOT_READ, WITHHELD, left_out};
+use super::record::{CHANGED_SINCE, INVENTORY_NOT_READ, WITHHELD, left_out};
 use super::tenant::{MachinesRead, Tenant};
 use crate::api::Transport;
 use crate::exit::CommandError;
@@ -104,7 +104,9 @@ pub(super) async fn decide_again<T: Transport>(
     let mut decided = Vec::with_capacity(known.len());
     for known in &known {
         let listing = listing(&known.operation.machine, inventory.as_ref());
-        if !known.state.is_open() && !may_be_decided_again(known, listing, guard) {
+        // What was left to a later run stays that run's, also where nobody knows what had become of it.
+        let was_left = asked == Asked::Before && known.error_code.as_deref() == Some(CHANGED_SINCE);
+        if was_left || !known.state.is_open() && !may_be_decided_again(known, listing, guard) {
             run.unread += u64::from(known.error_code.as_deref() == Some(INVENTORY_NOT_READ));
             decided.push((Held::Unknown, listing, Decision::Kept));
             continue;

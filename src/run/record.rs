@@ -26,6 +26,8 @@ const ENTRIES_AT_ONCE: usize = 20_000;
 /// The code of rows about which nothing was decided, since the machines could not be read.
 pub(super) const INVENTORY_NOT_READ: &str = "inventory_not_read";
 
+/// The code of what was left because somebody had changed it since.
+pub(super) const CHANGED_SINCE: &str = "changed_since";
 /// The code of rows whose removals the guard withholds.
 pub(super) const WITHHELD: &str = "withheld";
 
@@ -172,7 +174,7 @@ pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
         }
         Decision::ChangedSince => {
             let message = "changed since by a later run or by somebody else, so it is left as it is";
-            (OperationState::NotAttempted, Some(("changed_since", message.into())))
+            (OperationState::NotAttempted, Some((CHANGED_SINCE, message.into())))
         }
         Decision::UnknownBefore => {
             let message = "what was there before the run is not known, so it is left as it is";

@@ -169,3 +169,10 @@ fn a_file_that_never_ends_is_not_read() {
         "what is not there",
     );
 }
+
+#[test]
+fn a_path_with_a_line_break_cannot_pass_for_a_line_of_the_programs() {
+    let ended = by_shell(&folder(), "exec \"$TAGFLEET\" sandbox --machines-file $'x\\nFORGED level=ERROR'");
+    ends_in_order(&ended, 2, "a path in two lines");
+    assert!(ended.messages.contains("FORGED") && !ended.messages.contains("\nFORGED"), "{}", ended.messages);
+}

@@ -6,7 +6,6 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::outside::shown;
 use crate::sandbox::faults::Fault;
 use crate::sandbox::settings::{MAXIMUM_MACHINES, SandboxMachine, SandboxQuota};
 
@@ -88,7 +87,7 @@ pub(super) fn percent(text: &str) -> Result<f64, String> {
 #[derive(Debug, thiserror::Error)]
 pub enum MachinesFileError {
     /// It cannot be opened or read.
-    #[error("cannot read the machines file {}", shown(path))]
+    #[error("cannot read the machines file {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -97,7 +96,7 @@ pub enum MachinesFileError {
         source: io::Error,
     },
     /// A line of it is not as it should be.
-    #[error("the machines file {}, line {line}: {problem}", shown(path))]
+    #[error("the machines file {}, line {line}: {problem}", path.display())]
     Line {
         /// The file.
         path: PathBuf,
