@@ -63,7 +63,7 @@
 //! | --- | --- |
 //! | an option, its help | `cli/options.rs`, `cli/commands.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
 //! | a command | its options, and what others ask of any command: `cli/commands.rs`; its script: a file in `commands/`, called by `commands/command_line.rs`; what it writes: `commands/outputs.rs` |
-//! | a message, a hint, a text for people | how it is worded: `words/messages.md`; an error: the `error.rs` of its room, shown by `report/problem.rs`; what ends a command: `exit.rs` |
+//! | a message, a hint, a text for people | how it is worded: `words/messages.md`; an error: the `error.rs` of its room, shown by `report/output/problem.rs`; what ends a command: `exit.rs` |
 //! | what can be set in a file | every option, unless `cli/settings/keys.rs` excludes it; which goes before which: `cli/settings.rs`; the file: `config/settings_file.rs` |
 //! | a command for several profiles | `commands/several.rs`; whose a row is: `input/tenants.rs` |
 //! | what a cell or column may be, the headings of an export | `input/check.rs`, `input/columns.rs`, `input/machine.rs`, `input/tag_gate.rs`; columns of lists: `input/header.rs` |
@@ -86,13 +86,13 @@
 //! | what `state` shows, copies | `store/overview/state.rs`, `store/upkeep/moving.rs`: every table is named there |
 //! | what SQL may say, on a file and on a server | `store/engine/sql.rs`; what a server is asked: `store/server/` |
 //! | what follows when another server of the state takes over | `store/server/takeovers.rs`; what is stored again then: `store/server/restoring.rs` |
-//! | a column of the results | its name: `RESULT_COLUMNS` in `input/columns.rs`, which skips it when results are fed back; what it holds: `report/row.rs`; its topic |
-//! | the summary, the JSON object | `report/summary.rs`; why a run ended, in words: `report/reasons.rs` |
-//! | a metric, what a ping says | `report/metrics.rs`, `report/pings.rs`; who is told when: `commands/watching.rs`; its topic |
+//! | a column of the results | its name: `RESULT_COLUMNS` in `input/columns.rs`, which skips it when results are fed back; what it holds: `report/results/row.rs`; its topic |
+//! | the summary, the JSON object | `report/run/summary.rs`; why a run ended, in words: `report/run/reasons.rs` |
+//! | a metric, what a ping says | `report/watching/metrics.rs`, `report/watching/pings.rs`; who is told when: `commands/watching.rs`; its topic |
 //! | a sign-in method | its name: `api/sign_in/method.rs`; what it needs, and when it is chosen: `settings.rs`; whom it asks: a file of its own, made by `SignIn::new`; why it failed: `error.rs`, `hints.rs`; its topic |
 //! | what the simulated API can do wrong | by chance (`--fault`): `sandbox/faults.rs`; call by call, for tests: `sandbox/script.rs`; in the forms of its answers: `sandbox/settings.rs`; the options: `sandbox/arguments.rs` |
 //! | how a state is opened, and who is let in | `store/access/opening.rs`; whether its files are still those: `store/trust/presence.rs`; its password, or a token: `config/state.rs`, `config/state_token.rs` |
-//! | what `check` looks at | `commands/check.rs`, `run/check.rs`; the lines: `report/preflight.rs` |
+//! | what `check` looks at | `commands/check.rs`, `run/check.rs`; the lines: `report/views/preflight.rs` |
 //! | a page of the manual | `help/TOPIC.md`; the tests say what it must name |
 //!
 //! # Tests

@@ -1,78 +1,58 @@
 //! What people and scripts get to see: consumers of the engine's events, and readers of the store.
 //!
 //! Nothing here changes a run. Data goes to standard output, everything else to standard error; nothing is written to a
-//! terminal without passing [`screen::Screen`], which keeps lines and the progress bar apart.
+//! terminal without passing [`Screen`], which keeps lines and the progress bar apart.
+//!
+//! # The rooms
+//! Each knows only those below it:
+//!
+//! - [`page`]: a run as a page of HTML. [`watching`]: metrics and pings. [`views`]: the runs, and the state as a whole.
+//! - [`tenant`]: the tenant's machines and tags.
+//! - [`run`]: a run's plan, its progress, and the summary at its end.
+//! - [`results`]: what became of every row, as CSV.
+//! - [`files`]: files that appear complete and replace nobody's work. [`output`]: the ways out to a terminal, a pipe or a log,
+//!   and what errors and JSON objects have in common.
 
-mod advice;
-mod counts;
-mod earlier;
-mod exported;
 mod files;
-mod frame;
-mod holder;
-mod listed;
-mod live_status;
-mod log_format;
-pub(crate) mod logging;
-mod machines;
-mod metrics;
-mod metrics_file;
-mod obstacle;
-mod output_queue;
-mod pace;
+mod output;
 mod page;
-mod pings;
-mod plan;
-mod preflight;
-mod problem;
-mod progress;
-mod reading;
-mod reasons;
-mod reserved;
 mod results;
-mod row;
-mod runs;
-mod screen;
-mod spent;
-mod standard_output;
-mod state;
-mod streams;
-mod style;
-mod summary;
-mod tags;
-mod target;
-mod terminal;
-mod verification;
-mod wrapping;
+mod run;
+mod tenant;
+mod views;
+mod watching;
 
 #[cfg(any(test, fuzzing))]
-pub(crate) use earlier::{ExistingFile, existing_file_at, run_id};
-pub(crate) use exported::ExportedColumns;
-pub(crate) use frame::{Ending, Invocation, joined};
-pub(crate) use holder::describe_holders;
-pub(crate) use listed::{Fields, ListBuilder, ListedFields};
-pub(crate) use live_status::LiveStatus;
-pub(crate) use machines::{COLUMNS as MACHINE_COLUMNS, MachinesError, MachinesFile, MachinesSheet, MachinesTarget};
-pub(crate) use metrics_file::MetricsFile;
-pub(crate) use obstacle::hindrance_problem;
-pub(crate) use page::{Page, PageError, PageTarget};
-pub(crate) use pings::{PingFailure, PingOccasion, PingStyle, PingSubject};
-pub(crate) use plan::PlanReport;
-pub(crate) use preflight::{Preflight, Setting};
-pub(crate) use problem::{Problem, ProblemSource};
-pub(crate) use progress::ProgressReport;
-pub(crate) use reading::{ReadingReport, reading_code, reading_json, reading_problem};
-pub(crate) use reasons::causes;
-pub(crate) use reserved::{Reserved, ReservedError};
-#[cfg(test)]
-pub(crate) use results::ErrorGroup;
-pub(crate) use results::{Totals, write_results};
-pub(crate) use runs::{RunList, RunView};
-pub(crate) use screen::{ColorChoice, OutputError, Screen};
-pub(crate) use state::StateView;
+pub(crate) use files::earlier::{ExistingFile, existing_file_at, run_id};
+pub(crate) use files::reserved::{Reserved, ReservedError};
+pub(crate) use output::frame::{Ending, Invocation, joined};
+pub(crate) use output::logging;
+pub(crate) use output::problem::{Problem, ProblemSource};
+pub(crate) use output::screen::{ColorChoice, OutputError, Screen};
 #[cfg(any(test, fuzzing))]
-pub(crate) use streams::Streams;
-pub(crate) use summary::{RunSummary, describe_end, kept_text, results_json};
-pub(crate) use tags::TagsReport;
-pub(crate) use target::{ResultsError, ResultsTarget};
-pub(crate) use verification::{RowFinding, VerificationTotals, row_findings, write_verification_to};
+pub(crate) use output::streams::Streams;
+pub(crate) use page::{Page, PageError, PageTarget};
+pub(crate) use results::target::{ResultsError, ResultsTarget};
+pub(crate) use results::verification::{RowFinding, VerificationTotals, row_findings, write_verification_to};
+#[cfg(test)]
+pub(crate) use results::writing::ErrorGroup;
+pub(crate) use results::writing::{Totals, write_results};
+pub(crate) use run::obstacle::hindrance_problem;
+pub(crate) use run::plan::PlanReport;
+pub(crate) use run::progress::ProgressReport;
+pub(crate) use run::reasons::causes;
+pub(crate) use run::summary::{RunSummary, describe_end, kept_text, results_json};
+pub(crate) use tenant::exported::ExportedColumns;
+pub(crate) use tenant::listed::{Fields, ListBuilder, ListedFields};
+pub(crate) use tenant::machines::{
+    COLUMNS as MACHINE_COLUMNS, MachinesError, MachinesFile, MachinesSheet, MachinesTarget,
+};
+pub(crate) use tenant::reading::{ReadingReport, reading_code, reading_json, reading_problem};
+pub(crate) use tenant::tags::TagsReport;
+pub(crate) use views::holder::describe_holders;
+pub(crate) use views::preflight::{Preflight, Setting};
+pub(crate) use views::runs::{RunList, RunView};
+pub(crate) use views::state::StateView;
+pub(crate) use watching::live_status::LiveStatus;
+pub(crate) use watching::metrics_file::MetricsFile;
+pub(crate) use watching::pings::{PingFailure, PingOccasion, PingStyle, PingSubject};

@@ -357,19 +357,19 @@ fn what_is_reserved_for_some_rooms_is_named_by_no_other() {
 fn one_file_writes_what_every_object_says() {
     let frames = sources().into_iter().filter(|source| source.text.contains("\"schema_version\""));
     let paths: Vec<PathBuf> = frames.map(|source| source.path).collect();
-    assert_eq!(paths, [repository("src/report/frame.rs")]);
+    assert_eq!(paths, [repository("src/report/output/frame.rs")]);
 }
 
 #[test]
 fn there_is_one_way_out_to_a_terminal_or_a_log_and_no_error_shows_a_path_as_it_is() {
     // What hands bytes to a stream or a file of the log, and the files that do.
     let sinks = [
-        ("stdout()", &["report/standard_output.rs", "report/streams.rs", "report/screen.rs"][..]),
-        ("stderr()", &["report/streams.rs", "report/screen.rs", "report/terminal.rs"]),
-        ("Outlet::new", &["report/streams.rs", "report/screen.rs"]),
-        (".offer(", &["report/streams.rs", "report/screen.rs", "report/screen/log_line.rs"]),
-        (".write_error(", &["report/streams.rs", "report/screen.rs"]),
-        (".write_data(", &["report/streams.rs", "report/screen.rs"]),
+        ("stdout()", &["report/output/standard_output.rs", "report/output/streams.rs", "report/output/screen.rs"][..]),
+        ("stderr()", &["report/output/streams.rs", "report/output/screen.rs", "report/output/terminal.rs"]),
+        ("Outlet::new", &["report/output/streams.rs", "report/output/screen.rs"]),
+        (".offer(", &["report/output/streams.rs", "report/output/screen.rs", "report/output/screen/log_line.rs"]),
+        (".write_error(", &["report/output/streams.rs", "report/output/screen.rs"]),
+        (".write_data(", &["report/output/streams.rs", "report/output/screen.rs"]),
         (".print()", &["commands/command_line.rs"]),
         ("/dev/tty", &[]),
         ("/dev/std", &[]),

@@ -26,9 +26,9 @@ use serde_json::Value;
 use figures::Figures;
 pub(crate) use target::{PageError, PageTarget};
 
-use super::frame::Ending;
-use super::target::ResultsError;
 use crate::model::is_sandbox_run;
+use crate::report::output::frame::Ending;
+use crate::report::results::target::ResultsError;
 use crate::store::Reader;
 
 /// A page about a run.

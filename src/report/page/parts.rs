@@ -13,9 +13,9 @@ use super::window::WindowCount;
 use crate::model::{Bucket, Status};
 use crate::outside::Outside;
 use crate::quota;
-use crate::report::results::{ErrorGroup, ErrorKey};
-use crate::report::spent::named_text;
-use crate::report::summary::{error_hint, status_text};
+use crate::report::results::writing::{ErrorGroup, ErrorKey};
+use crate::report::run::spent::named_text;
+use crate::report::run::summary::{error_hint, status_text};
 use crate::words::{counted, describe_duration, group_digits, second};
 
 const SMALL: Size = Size { width: 360.0, height: 150.0 };

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::html::MARK;
 use crate::outside::shown;
-use crate::report::earlier::{holds_something, is_read_only};
-use crate::report::files::{self, check_device, is_device, new_file_beside, open_device};
-use crate::report::reserved::{Reserved, ReservedError};
-use crate::report::screen::Screen;
-use crate::report::target::ResultsError;
+use crate::report::files::atomic::{self, check_device, is_device, new_file_beside, open_device};
+use crate::report::files::earlier::{holds_something, is_read_only};
+use crate::report::files::reserved::{Reserved, ReservedError};
+use crate::report::output::screen::Screen;
+use crate::report::results::target::ResultsError;
 
 /// Why a page could not be made or written.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,7 @@ impl PageTarget {
         self.check_existing_file()?;
         let mut file = new_file_beside(path).map_err(failed)?;
         file.write_all(page.as_bytes()).map_err(failed)?;
-        files::put_in_place(file, path).map_err(failed)
+        atomic::put_in_place(file, path).map_err(failed)
     }
 
     fn check_existing_file(&self) -> Result<(), PageError> {

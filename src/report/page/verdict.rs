@@ -1,8 +1,8 @@
 //! What a page begins with: how the run stands, in a sentence, and whether the quota was kept.
 
-use super::super::summary::UNFINISHED;
 use super::figures::Figures;
 use crate::model::Status;
+use crate::report::run::summary::UNFINISHED;
 use crate::store::RunCondition;
 use crate::words::{counted, group_digits};
 

@@ -1,5 +1,8 @@
-//! What holds for every database, be it a file or on a server: [`sql`] speaks to both, [`schema`] has the tables, [`absence`] says
-//! how long one that is away is waited for, and [`error`] what it may say of its troubles.
+//! What holds for every database, be it a file or on a server: [`sql`] speaks to both, [`schema`] has the tables, [`commits`]
+//! counts what was committed. What callers ask of a connection is a [`job`].
+//!
+//! How long a database that is away is waited for says [`absence`], since when [`waiting`]; what it may say of its troubles
+//! are [`error`], [`database_failure`] and [`mistrust`]. What its files are called: [`file_names`], its [`password`].
 
 pub(super) mod absence;
 pub(super) mod commits;

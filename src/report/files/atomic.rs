@@ -1,0 +1,125 @@
+//! Files that appear complete or not at all.
+//!
+//! A file that is being written has a name of its own beside its target, and a lock for as long as somebody writes it. So
+//! what a process left that was killed is told from what another one is about to finish, and whoever comes next sweeps it.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use crate::outside::shown;
+
+/// How the names of files begin and end that are being written.
+const PREFIX: &str = ".tagfleet-";
+const SUFFIX: &str = ".csv";
+
+/// Whether the target is there and no ordinary file: a pipe or `/dev/null`, which nothing may be renamed over.
+pub(in crate::report) fn is_device(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+}
+
+/// Opens a target that is no ordinary file. A named pipe that nobody reads would keep whoever opens it for ever, so it is
+/// refused; where somebody reads, a slow reader gets all the time that he needs.
+#[cfg(unix)]
+pub(in crate::report) fn open_device(path: &Path) -> io::Result<File> {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+    let opened = File::options().write(true).custom_flags(flags).open(path);
+    let file = opened.map_err(|error| match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::NXIO) => io::Error::new(io::ErrorKind::NotConnected, "nobody reads this pipe"),
+        _ => error,
+    })?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+pub(super) fn open_device(path: &Path) -> io::Result<File> {
+    File::options().write(true).open(path)
+}
+
+/// Finds out whether a target that is no ordinary file can be written. It stays open until the process ends, or the reader
+/// of a pipe would take the end of this look for the end of what is to be written.
+pub(in crate::report) fn check_device(path: &Path) -> io::Result<()> {
+    open_device(path).map(std::mem::forget)
+}
+
+/// A new file in the target's directory that only its owner can read; it goes with its handle.
+pub(in crate::report) fn new_file_beside(target: &Path) -> io::Result<NamedTempFile> {
+    let directory = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if !directory.is_dir() {
+        let (kind, what) = match directory.symlink_metadata() {
+            Ok(_) => (io::ErrorKind::NotADirectory, "is no folder"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (error.kind(), "does not exist"),
+            Err(error) => (error.kind(), "cannot be reached"),
+        };
+        return Err(io::Error::new(kind, format!("the folder {} {what}", shown(directory))));
+    }
+    sweep(directory);
+    loop {
+        let file = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .suffix(SUFFIX)
+            .tempfile_in(directory)
+            // The kind says enough; the library's message would name the temporary file.
+            .map_err(|source| io::Error::from(source.kind()))?;
+        // Where nothing can be locked, nothing is swept. Somebody who sweeps may have come before the lock.
+        if file.as_file().try_lock().is_err() || file.path().exists() {
+            return Ok(file);
+        }
+    }
+}
+
+/// Removes what dead processes left in a directory. What cannot be removed is in nobody's way.
+fn sweep(directory: &Path) {
+    let Ok(entries) = directory.read_dir() else { return };
+    let is_ours = |name: &str| name.starts_with(PREFIX) && name.ends_with(SUFFIX);
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_ours)) {
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if let Some(left) = is_file.then(|| File::open(entry.path()).ok()).flatten()
+            && left.try_lock().is_ok()
+        {
+            let _gone = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Puts a file that is complete in the target's place, once it is on the disk.
+pub(in crate::report) fn put_in_place(file: NamedTempFile, target: &Path) -> io::Result<()> {
+    file.as_file().sync_all()?;
+    file.persist(target).map(|_file| ()).map_err(|error| error.error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dead_process_left_is_swept_and_nothing_else() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| directory.path().join(name);
+        for name in [".tagfleet-left.csv", ".tagfleet-mine.txt", "tagfleet-mine.csv"] {
+            std::fs::write(at(name), "x").expect("a file");
+        }
+        let under_way = new_file_beside(&at("x.csv")).expect("a file");
+        let other = new_file_beside(&at("y.csv")).expect("a file");
+        assert!(under_way.path().exists() && other.path().exists(), "neither sweeps the other's");
+        drop((under_way, other));
+        let mut left: Vec<_> = directory.path().read_dir().expect("a directory").flatten().collect();
+        left.sort_by_key(std::fs::DirEntry::file_name);
+        let left: Vec<_> = left.iter().map(std::fs::DirEntry::file_name).collect();
+        assert_eq!(left, [".tagfleet-mine.txt", "tagfleet-mine.csv"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let error = new_file_beside(Path::new("nowhere/x.csv")).expect_err("no folder");
+        assert_eq!(error.to_string(), "the folder nowhere does not exist");
+    }
+}

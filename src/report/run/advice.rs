@@ -1,0 +1,97 @@
+//! What to do at the end of a run: one thing, decided here for the text, the JSON object and whoever else tells it.
+//!
+//! A run that can go on is gone on with, for feeding its rows back would do again what is only waiting. Otherwise rows
+//! that were not done are fed back, after a look at why.
+
+use crate::model::Status;
+use crate::outside::{shell_word, shown};
+use crate::report::results::target::ResultsTarget;
+use crate::report::results::writing::Totals;
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::report) struct Advice {
+    /// What to look at first.
+    look_at: Option<String>,
+    /// The command, ready to be pasted into a shell.
+    pub(super) command: String,
+}
+
+/// What the advice hangs on.
+pub(in crate::report) struct AdviceInput<'a> {
+    pub(in crate::report) run_id: &'a str,
+    pub(in crate::report) totals: &'a Totals,
+    pub(in crate::report) target: &'a ResultsTarget,
+    /// Operations that a resumed run would send.
+    pub(in crate::report) open: u32,
+    /// Options that the command must repeat; each with a blank before it.
+    pub(in crate::report) repeated_options: &'a str,
+    /// What it must repeat where it feeds rows back.
+    pub(in crate::report) reading_options: &'a str,
+    pub(in crate::report) sandbox: bool,
+}
+
+impl AdviceInput<'_> {
+    /// What to do next; nothing where all is done.
+    pub(in crate::report) fn advice(&self) -> Option<Advice> {
+        let repeated = self.repeated_options;
+        if self.open > 0 {
+            return Some(Advice { look_at: None, command: format!("tagfleet resume {}{repeated}", self.run_id) });
+        }
+        let ResultsTarget::File { results, failed } = self.target else { return None };
+        if self.totals.failed_rows == 0 || self.totals.lacks_orders {
+            return None;
+        }
+        let went_wrong = [Status::Failed, Status::Unknown, Status::Invalid].map(|status| self.totals.count(status));
+        let look_at = (went_wrong.iter().sum::<u64>() > 0).then(|| shown(results));
+        let sandbox = if self.sandbox { " --sandbox" } else { "" };
+        let options = format!("{sandbox}{}{repeated}", self.reading_options);
+        Some(Advice { look_at, command: format!("tagfleet apply {}{options}", shell_word(failed)) })
+    }
+}
+
+impl Advice {
+    /// The line for people.
+    pub(in crate::report) fn text(&self) -> String {
+        match &self.look_at {
+            Some(results) => format!("Next: look at {results}, then: {}", self.command),
+            None => format!("Next: {}", self.command),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_can_go_on_is_gone_on_with_and_rows_are_fed_back_otherwise() {
+        let target = ResultsTarget::file("x.results.csv".into());
+        let advice = |open, status, failed_rows, target: &ResultsTarget| {
+            let totals = Totals { failed_rows, statuses: [(status, 3)].into(), ..Totals::default() };
+            let (repeated_options, reading_options) = ("", " --tag-separator ';'");
+            let (run_id, sandbox) = ("R", false);
+            let ending =
+                AdviceInput { run_id, totals: &totals, target, open, repeated_options, reading_options, sandbox };
+            ending.advice().map(|advice| advice.text())
+        };
+        for (open, status, failed_rows, expected) in [
+            (0, Status::Succeeded, 0, None),
+            (2, Status::Failed, 3, Some("Next: tagfleet resume R")),
+            (
+                0,
+                Status::Failed,
+                3,
+                Some("Next: look at x.results.csv, then: tagfleet apply x.failed.csv --tag-separator ';'"),
+            ),
+            (0, Status::NotAttempted, 3, Some("Next: tagfleet apply x.failed.csv --tag-separator ';'")),
+            // What undo left because somebody changed it is nobody's task.
+            (0, Status::NotAttempted, 0, None),
+        ] {
+            assert_eq!(advice(open, status, failed_rows, &target).as_deref(), expected, "{open} {status}");
+        }
+        for nowhere in [ResultsTarget::StandardOutput, ResultsTarget::Device("/dev/null".into())] {
+            assert_eq!(advice(0, Status::Failed, 3, &nowhere), None);
+        }
+    }
+}
