@@ -17,7 +17,7 @@ use super::answer::{Answer, Response};
 use super::cloud::{is_loopback_host, is_microsoft_host};
 use super::loss::{Loss, LossKind};
 use super::network::NetworkError;
-use super::sign_in::{BearerToken, SignIn, SignInError, open_at_once};
+use super::sign_in::{BearerToken, SignIn, SignInError};
 use super::{ApiRequest, Method, TokenGeneration, Transport};
 use crate::outside::shown;
 

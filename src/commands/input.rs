@@ -13,7 +13,7 @@ use crate::config::{ConfigError, Profile};
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::{Encoding, InputOptions, Orders, Tenants, encoding};
 use crate::model::MachineReference;
-use crate::outside::shown;
+use crate::outside::{open_at_once, shown};
 use crate::report::Screen;
 use crate::run::{
     CheckedInput, InputOrder, InputSource, NamedFilter, RunContext, TENANT_INPUT, Tenant, check_input,
@@ -149,7 +149,7 @@ pub(super) fn filter(arguments: &FilterOptions) -> Result<Option<NamedFilter>, C
         CommandError::new(ExitStatus::Usage, error, Some(hint))
     };
     let mut text = String::new();
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open_at_once(path).map_err(unreadable)?;
     file.take(FILTER_FILE_BYTES).read_to_string(&mut text).map_err(unreadable)?;
     NamedFilter::parse(shown(path), text.trim_start_matches('\u{feff}'), now).map(Some)
 }
