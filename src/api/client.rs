@@ -19,7 +19,7 @@ use super::loss::{Loss, LossKind};
 use super::network::NetworkError;
 use super::sign_in::{BearerToken, SignIn, SignInError};
 use super::{ApiRequest, Method, TokenGeneration, Transport};
-use crate::outside::shown;
+use crate::outside::{open_at_once, shown};
 
 /// So much of a certificate file is read: the roots of a whole system have a quarter of that.
 const CERTIFICATES_MAXIMUM_BYTES: u64 = 1024 * 1024;

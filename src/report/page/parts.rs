@@ -347,7 +347,8 @@ mod tests {
         for class in &classes {
             assert!(style.contains(&format!(".{class} {{ fill: var(--{class}); }}")), "{class}");
             // For light and for dark.
-            let of_class = style.split(&format!("--{class}: ")).skip(1).filter_map(|rest| rest.split(';').next());
+            let name = format!("--{class}: ");
+            let of_class = style.split(&name).skip(1).filter_map(|rest| rest.split(';').next());
             let of_class: Vec<&str> = of_class.collect();
             assert_eq!(of_class.len(), 2, "{class}");
             colors.push(of_class);
