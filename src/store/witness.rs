@@ -28,12 +28,12 @@ use super::file_names::witness_of;
 use super::{StoreError, directory, liveness};
 
 /// Each process writes in a place of its own, so that none takes back what another has just noted.
-const PLACES: i64 = 64;
+const PLACES: u8 = 64;
 /// A line: commits, microseconds since 1970, a mark of the file that it stands in, and a checksum of all that. An older
 /// program wrote more digits and no mark.
 const LINE_LENGTH: usize = 15 + 1 + 16 + 1 + 8 + 1 + 8 + 1;
 /// Where the lines of all places end.
-const LINES_LENGTH: usize = LINE_LENGTH * PLACES.unsigned_abs() as usize;
+const LINES_LENGTH: usize = LINE_LENGTH * PLACES as usize;
 /// How often it is synchronised.
 const SYNCHRONISED_EVERY: Duration = Duration::from_secs(1);
 /// By how much the filesystem's time of a write may lie behind the one that is noted in it.
@@ -275,7 +275,7 @@ impl Witness {
     pub(super) fn begin(directory: &Path, process_key: i64, commits: i64) -> Result<Self, StoreError> {
         let path = witness_of(directory);
         let file = directory::create_private_file(&path)?;
-        let place = process_key.rem_euclid(PLACES).unsigned_abs() * LINE_LENGTH as u64;
+        let place = process_key.rem_euclid(PLACES.into()).unsigned_abs() * LINE_LENGTH as u64;
         let mut witness = Self { path, mark: mark_of(&file), file, place, synchronised_at: Instant::now() };
         let found = WitnessRecord::read(directory)?;
         if !found.is_whole {

@@ -37,9 +37,10 @@ async fn a_database_or_a_witness_of_another_state_is_known_for_it_and_the_quota_
     at_once(cases.map(|(calls_of_other, is_database)| async move {
         let what = format!("{calls_of_other} calls, database: {is_database}");
         let (own, other) = (at_rest(6).await, at_rest(calls_of_other).await);
-        let (from, to) = match is_database {
-            true => (other.database(), own.database()),
-            false => (witness_of(&other.state()), witness_of(&own.state())),
+        let (from, to) = if is_database {
+            (other.database(), own.database())
+        } else {
+            (witness_of(&other.state()), witness_of(&own.state()))
         };
         // As a file that is written over in place: its times are those of now, and nothing else is new about it.
         fs::write(&to, fs::read(from).expect("our own file")).expect("our own file");
@@ -53,7 +54,7 @@ async fn a_database_or_a_witness_of_another_state_is_known_for_it_and_the_quota_
         let store = own.open().await.expect("a store");
         let why = if has_fewer { Uncertainty::Lost } else { Uncertainty::OfAnotherState };
         assert_eq!(uncertainty(&store).await, Some(why), "{what}");
-        assert!(store.loss().is_some_and(|loss| loss.is_damage()), "{what}");
+        assert!(store.loss().is_some_and(StoreError::is_damage), "{what}");
         drop(store);
         assert!(starts_full(&own).await, "{what}: it still counts for the next process");
         let reader = Reader::open(&own.state()).await.expect("no trouble").expect("a state");
