@@ -20,7 +20,11 @@ pub(super) async fn sandbox(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let usage = |error: ProblemSource| CommandError::of(ExitStatus::Usage, Problem { error, hint: None });
-    let settings = arguments.settings().map_err(|error| {
+    // A named pipe keeps whoever opens it until somebody writes, and an interrupt is heard meanwhile.
+    let typed = arguments.clone();
+    let reading = tokio::task::spawn_blocking(move || typed.settings());
+    let settings = reading.await.map_err(|_stopped| CommandError::cancelled())?;
+    let settings = settings.map_err(|error| {
         // The sandbox writes paths as they are.
         let why = error.source().map(|source| format!(": {source}")).unwrap_or_default();
         CommandError::text(ExitStatus::Usage, Outside::new(error.to_string()).line() + &why, None)

@@ -127,6 +127,6 @@ mod tests {
         let [one, other, again] = ["Tier 0", "Tier 1", "Tier 0"].map(|text| tags.tag(text).expect("a tag"));
         assert_eq!((one.as_str(), other.as_str()), ("Tier 0", "Tier 1"));
         assert!(std::ptr::eq(one.as_str(), again.as_str()));
-        assert!(tags.tag("a\tb").is_err());
+        assert!(tags.tag("a\0b").is_err());
     }
 }

@@ -28,6 +28,7 @@ use tokio::sync::SetOnce;
 
 use super::journal::CommitEnd;
 use super::soundness;
+use super::witness::WitnessRecord;
 use crate::store::StoreError;
 use crate::store::engine::commits;
 use crate::store::engine::file_names::{beside, journal_of};
@@ -304,15 +305,20 @@ impl Contents {
         Ok(Traits { database_length: database.len(), written, journal_length, journal_written, journal_head })
     }
 
-    /// Whether somebody who has kept nothing in memory finds so many commits, and no damage if that is looked for.
+    /// Whether somebody who has kept nothing in memory finds so many commits of the state that the witness knows, and no damage
+    /// if that is looked for.
     fn holds(&self, commits: i64, looks_for_damage: bool) -> Result<bool, StoreError> {
+        let directory = self.database.parent().unwrap_or(&self.database);
+        let testimony = WitnessRecord::read(directory)?;
         let connection = connect(&self.database)?;
         let failed = |error| StoreError::database(&self.database, error);
-        let (found, _) = commits::counts(&connection).map_err(failed)?;
+        let found = commits::tally(&connection).map_err(failed)?;
+        let in_file = commits::tally_in_file(&self.database).map_or(found.state, |in_file| in_file.state);
         if looks_for_damage {
             soundness::check(&connection, &self.database).map_err(failed)?;
         }
-        Ok(found >= commits)
+        let is_ours = testimony.knows(found.state) && testimony.has_seen_change(in_file, found.state);
+        Ok(found.commits >= commits && is_ours)
     }
 }
 

@@ -7,6 +7,10 @@
 //! that dies may leave an older one, which says less than it could and never too much. So it costs one write for each commit,
 //! and is synchronised when a process begins and ends, and once a second in between.
 //!
+//! Behind the lines stands which state it is the witness of, as it also stands in the database: a database of another state may
+//! hold more commits. A number that is new is announced here before the database has it, and the one before it stays here
+//! until the database has it without its journal; so whoever is killed in between leaves two that belong together.
+//!
 //! Each line also says which file it was written into. So one in a copy of the directory, however soon that was made and
 //! under whatever name it comes back, is known for a copy by the next process.
 //!
@@ -19,15 +23,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::store::StoreError;
+use crate::store::engine::commits::{StateId, tally_in_file};
 use crate::store::engine::file_names::witness_of;
 use crate::store::files::{directory, liveness};
 use crate::store::forms::encoding::timestamp;
 
 /// Each process writes in a place of its own, so that none takes back what another has just noted.
-const PLACES: i64 = 64;
+const PLACES: u8 = 64;
 /// A line: commits, microseconds since 1970, a mark of the file that it stands in, and a checksum of all that. An older
 /// program wrote more digits and no mark.
 const LINE_LENGTH: usize = 15 + 1 + 16 + 1 + 8 + 1 + 8 + 1;
+/// Where the lines of all places end.
+const LINES_LENGTH: usize = LINE_LENGTH * PLACES as usize;
 /// How often it is synchronised.
 const SYNCHRONISED_EVERY: Duration = Duration::from_secs(1);
 /// By how much the filesystem's time of a write may lie behind the one that is noted in it.
@@ -37,20 +44,22 @@ const TIME_OF_A_WRITE_MICROSECONDS: i64 = 2_000_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::store) struct WitnessRecord {
     /// Whether there is one.
-    pub(super) is_there: bool,
+    pub(in crate::store) is_there: bool,
     /// Whether all of it can be read.
-    pub(super) is_whole: bool,
+    pub(in crate::store) is_whole: bool,
     /// How many commits there must be at least.
-    pub(super) commits: i64,
+    pub(in crate::store) commits: i64,
     /// When the last of them was noted, in microseconds since 1970.
-    pub(super) noted_at: i64,
+    pub(in crate::store) noted_at: i64,
     /// When somebody else changed it after that, or put it there, in microseconds since 1970.
-    pub(super) touched_at: Option<i64>,
+    pub(in crate::store) touched_at: Option<i64>,
     /// Whether its last line was written into another file than this one.
-    pub(super) is_copy: bool,
+    pub(in crate::store) is_copy: bool,
+    /// Which state it was the witness of, and of which it is now, if that can be read. An older program has written neither.
+    pub(in crate::store) states: Option<[Option<StateId>; 2]>,
     /// When the latest process of this directory began, if there is no witness although there were processes; in
     /// microseconds since 1970.
-    pub(super) removed_after: Option<i64>,
+    pub(in crate::store) removed_after: Option<i64>,
 }
 
 impl WitnessRecord {
@@ -58,10 +67,7 @@ impl WitnessRecord {
     pub(in crate::store) fn read(directory: &Path) -> Result<Self, StoreError> {
         let path = witness_of(directory);
         let failed = |source| StoreError::Io { path: path.clone(), source: Arc::new(source) };
-        // A named pipe would keep whoever opens it for ever.
-        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-            return Err(failed(io::Error::other("it is no ordinary file")));
-        }
+        directory::refuse_no_file(&path)?;
         // Whoever begins makes the witness first and its lock later, so locks are looked for before it.
         let latest_process = liveness::latest_start(directory);
         let file = match File::open(&path) {
@@ -72,8 +78,7 @@ impl WitnessRecord {
             Err(error) => return Err(failed(error)),
         };
         let mut text = Vec::new();
-        let length = LINE_LENGTH as u64 * PLACES.unsigned_abs();
-        (&file).take(length).read_to_end(&mut text).map_err(failed)?;
+        (&file).take((LINES_LENGTH + LINE_LENGTH) as u64).read_to_end(&mut text).map_err(failed)?;
         let mut testimony = Self::of(&text, mark_of(&file));
         testimony.touched_at = changed_at(&file)
             .filter(|changed| testimony.commits > 0 && changed - testimony.noted_at > TIME_OF_A_WRITE_MICROSECONDS);
@@ -87,13 +92,29 @@ impl WitnessRecord {
     }
 
     /// Until when something was stored, as far as that is known, in microseconds since 1970.
-    pub(super) fn until(&self) -> i64 {
+    pub(in crate::store) fn until(&self) -> i64 {
         self.noted_at.max(self.removed_after.unwrap_or_default())
+    }
+
+    /// Whether it is the witness of this state, as far as that can be read.
+    pub(in crate::store) fn knows(&self, state: Option<StateId>) -> bool {
+        self.states.is_none_or(|states| states.contains(&state))
+    }
+
+    /// Whether a file that is of this state by itself, and is read as one of that with its journal, is one and the same.
+    pub(in crate::store) fn has_seen_change(&self, in_file: Option<StateId>, state: Option<StateId>) -> bool {
+        in_file == state
+            || match self.states {
+                Some(states) if self.commits > 0 || states != [None; 2] => states == [in_file, state],
+                _ => in_file.is_none(),
+            }
     }
 
     /// What these lines say, in a file with this mark.
     fn of(text: &[u8], mark: u32) -> Self {
-        let mut testimony = Self { is_there: true, is_whole: true, ..Self::default() };
+        let (text, states) = text.split_at_checked(LINES_LENGTH).unwrap_or((text, &[]));
+        let states = read_states(states);
+        let mut testimony = Self { is_there: true, is_whole: states.is_some(), states, ..Self::default() };
         // A place in which nobody has written yet is a hole in the file.
         for line in text.chunks(LINE_LENGTH).filter(|line| line.iter().any(|byte| *byte != 0)) {
             match Line::read(line) {
@@ -140,6 +161,53 @@ impl Line {
     }
 }
 
+/// Which states a witness has been and is of; `None` when that is damaged.
+fn read_states(bytes: &[u8]) -> Option<[Option<StateId>; 2]> {
+    if bytes.is_empty() {
+        return Some([None; 2]);
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    let mut words = text.split_ascii_whitespace();
+    let mut state = || i64::from_str_radix(words.next()?, 16).ok();
+    let states = [state()?, state()?].map(|state| Some(StateId(state)).filter(|_| state != 0));
+    (text_of(states) == text).then_some(states)
+}
+
+/// The same as they are written.
+fn text_of(states: [Option<StateId>; 2]) -> String {
+    let [former, state] = states.map(|state| state.map_or(0, |StateId(state)| state));
+    let text = format!("{former:016x} {state:016x}");
+    format!("{text} {:08x}\n", checksum(text.as_bytes()))
+}
+
+fn write_states(directory: &Path, states: [Option<StateId>; 2]) -> Result<(), StoreError> {
+    let path = witness_of(directory);
+    let mut file = directory::create_private_file(&path)?;
+    let written = file
+        .seek(SeekFrom::Start(LINES_LENGTH as u64))
+        .and_then(|_| file.write_all(text_of(states).as_bytes()))
+        .and_then(|()| file.sync_data());
+    written.map_err(|source| StoreError::Io { path, source: Arc::new(source) })
+}
+
+/// Notes that the database will be of another state than it is. To be called before that is committed, by whoever alone can
+/// write into the database.
+pub(in crate::store) fn announce(directory: &Path, former: Option<StateId>, state: StateId) -> Result<(), StoreError> {
+    write_states(directory, [former, Some(state)])
+}
+
+/// Forgets of which state the database was before, once it is of the new one without its journal.
+pub(in crate::store) fn confirm(directory: &Path, database: &Path) -> Result<(), StoreError> {
+    match WitnessRecord::read(directory)?.states {
+        Some([former, state])
+            if former != state && tally_in_file(database).is_some_and(|tally| tally.state == state) =>
+        {
+            write_states(directory, [state; 2])
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What tells a file from its copies: its number on the disk, and when it was made there or, where nobody keeps that, which
 /// disk it is; disks may be numbered anew at each start.
 fn mark_of(file: &File) -> u32 {
@@ -182,7 +250,7 @@ const fn changed_at(_file: &File) -> Option<i64> {
 }
 
 /// The system's wall time, which is that of its filesystems.
-pub(super) fn system_time_microseconds() -> i64 {
+pub(in crate::store) fn system_time_microseconds() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
@@ -208,10 +276,12 @@ impl Witness {
     pub(in crate::store) fn begin(directory: &Path, process_key: i64, commits: i64) -> Result<Self, StoreError> {
         let path = witness_of(directory);
         let file = directory::create_private_file(&path)?;
-        let place = process_key.rem_euclid(PLACES).unsigned_abs() * LINE_LENGTH as u64;
+        let place = process_key.rem_euclid(PLACES.into()).unsigned_abs() * LINE_LENGTH as u64;
         let mut witness = Self { path, mark: mark_of(&file), file, place, synchronised_at: Instant::now() };
-        if !WitnessRecord::read(directory)?.is_whole {
+        let found = WitnessRecord::read(directory)?;
+        if !found.is_whole {
             witness.file.set_len(0).map_err(|error| witness.failure(error))?;
+            write_states(directory, found.states.unwrap_or_default())?;
         }
         witness.note(commits)?;
         witness.synchronise()?;
@@ -239,10 +309,12 @@ impl Witness {
 
 /// Writes a witness as it was at another time, into the file that is there.
 #[cfg(test)]
-pub(super) fn forge(directory: &Path, commits: i64, noted_at: i64) {
+pub(in crate::store) fn forge(directory: &Path, commits: i64, noted_at: i64) {
+    let states = WitnessRecord::read(directory).expect("our own file").states;
     let file = directory::create_private_file(&witness_of(directory)).expect("our own file");
     let line = Line { commits, noted_at, mark: Some(mark_of(&file)) };
     std::fs::write(witness_of(directory), line.text()).expect("our own file");
+    write_states(directory, states.unwrap_or_default()).expect("our own file");
 }
 
 #[cfg(test)]

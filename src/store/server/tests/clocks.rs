@@ -17,12 +17,13 @@ async fn what_another_process_has_just_written_is_surely_young_by_the_servers_cl
         let recent = other.recent_writes(account, "host", Duration::from_mins(15)).await.expect("an answer");
         recent.writes.map(|write| write.age).collect::<Vec<_>>()
     };
-    let long_ago = "seen_at = seen_at - 16 * 60000000";
+    let own = other.identity.process_key;
+    let long_ago = format!("SET seen_at = seen_at - 16 * 60000000 WHERE process_key <> {own}");
     for (is_adopted, change, expected) in [
         (false, "UPDATE tagfleet.process SET ended = ended", Age::Young),
         (true, "UPDATE tagfleet.process SET ended = ended", Age::Young),
-        (false, &*format!("UPDATE tagfleet.process SET {long_ago}"), Age::LooksYoung),
-        (true, &format!("UPDATE tagfleet.process SET {long_ago}"), Age::LooksYoung),
+        (false, &*format!("UPDATE tagfleet.process {long_ago}"), Age::LooksYoung),
+        (true, &format!("UPDATE tagfleet.process {long_ago}"), Age::LooksYoung),
         (false, "UPDATE tagfleet.attempt SET started_at = started_at - 16 * 60000000", Age::LooksOld),
         (true, "UPDATE tagfleet.attempt SET started_at = started_at - 16 * 60000000", Age::LooksOld),
     ] {
