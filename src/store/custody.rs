@@ -6,6 +6,10 @@
 //! starts full: as if every window were used up at that moment, for every account, bucket and limit. That ages like any
 //! call. What was lost may also have carried operations that are still open here; these may have been done.
 //!
+//! Row and witness also say which state they are of. Where they differ, one of them was put there from elsewhere, and what was
+//! stored here last is lost. Whoever takes a state over of which something is uncertain gives it another number: what
+//! becomes of the copies of it is not its history.
+//!
 //! What surprises: the row also says how many commits the file itself held when its journal was last empty. With fewer than
 //! that in the file, or with fewer in file and journal together than in the file alone, the two are of different times, and
 //! to read them together would make a database that never was.
@@ -15,8 +19,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::commits::{commits_in_file, counts};
+use super::commits::{StateId, Tally, tally, tally_in_file};
 use super::encoding::timestamp;
+use super::file_names::DATABASE_NAME;
 use super::forms::{OperationState, RunState};
 use super::plausible::WALL_TIME_DOUBT_MICROSECONDS;
 use super::soundness::journal_of;
@@ -24,7 +29,7 @@ use super::sql::{SqlError, Transaction, params};
 use super::timelines::{Timelines, enter_alone};
 use super::unknown_calls::{Uncertainty, UnknownCallsOf, unknown};
 use super::witness::{WitnessRecord, system_time_microseconds};
-use super::{StoreError, schema};
+use super::{StoreError, schema, witness};
 use crate::clock::{BootTime, Clock};
 use crate::quota::ages::{LONGEST_TIME_OUT, assumed_end, given_up};
 
@@ -48,23 +53,30 @@ pub(super) struct Finding {
     pub(super) until: i64,
     /// The commits that the file holds for good, if its journal is empty.
     pub(super) in_file: Option<i64>,
+    /// Which state it is.
+    pub(super) state: Option<StateId>,
 }
 
 impl Finding {
     /// The error of a database that has lost commits.
     pub(super) fn loss(&self, database: &Path) -> Option<StoreError> {
-        let is_lost = self.uncertainty == Some(Uncertainty::Lost);
-        is_lost.then(|| StoreError::HistoryLost { path: database.to_owned(), until: timestamp(self.until) })
+        let (path, until) = (database.to_owned(), timestamp(self.until));
+        match self.uncertainty? {
+            Uncertainty::Lost => Some(StoreError::HistoryLost { path, until }),
+            Uncertainty::OfAnotherState => Some(StoreError::OfAnotherState { path, until }),
+            _ => None,
+        }
     }
 }
 
 /// Compares an open database with the testimony that was read before it was opened. Of a state that another process is just
-/// making, the database may be there before the witness; so one that seems to have none is looked at again.
+/// making, the database may be there before the witness, and one that it takes over may be another by now; so one that seems
+/// to have none, or another's, is looked at again.
 pub(super) fn examine(connection: &Connection, file: &Path, testimony: &WitnessRecord) -> Result<Finding, StoreError> {
     let mut finding = compare(connection, file, testimony)?;
     let directory = file.parent().unwrap_or(file);
     for _ in 0..LOOKS_FOR_A_WITNESS {
-        if finding.uncertainty != Some(Uncertainty::NoWitness) {
+        if !matches!(finding.uncertainty, Some(Uncertainty::NoWitness | Uncertainty::OfAnotherState)) {
             break;
         }
         std::thread::sleep(BETWEEN_LOOKS_FOR_A_WITNESS);
@@ -76,21 +88,25 @@ pub(super) fn examine(connection: &Connection, file: &Path, testimony: &WitnessR
 fn compare(connection: &Connection, file: &Path, testimony: &WitnessRecord) -> Result<Finding, StoreError> {
     let failed = |error| StoreError::database(file, error);
     let is_journal_empty = || journal_of(file).metadata().map_or(true, |metadata| metadata.len() == 0);
+    let mut testimony = testimony.clone();
     for comparison in 1.. {
+        if comparison > 1 && testimony.is_there {
+            testimony = WitnessRecord::read(file.parent().unwrap_or(file))?;
+        }
         let was_journal_empty = is_journal_empty();
         // The file comes first: whoever writes meanwhile adds to both. Without a journal, what is found is in the file.
-        let in_file = if was_journal_empty { None } else { commits_in_file(file) };
-        let (commits, held) = counts(connection).map_err(failed)?;
-        let is_of_one_time = in_file.is_none_or(|in_file| held <= in_file && in_file <= commits);
-        if is_of_one_time {
-            let mut testimony = testimony.clone();
+        let in_file = if was_journal_empty { None } else { tally_in_file(file) };
+        let found = tally(connection).map_err(failed)?;
+        let Tally { commits, in_file: held, state } = found;
+        let is_of_one_time = in_file.is_none_or(|in_file| held <= in_file.commits && in_file.commits <= commits);
+        if is_of_one_time && in_file.is_none_or(|in_file| testimony.has_seen_change(in_file.state, state)) {
             // A program that counted no commits had no witness either.
             if commits == 0 && was_used(connection).map_err(failed)? {
                 testimony.removed_after = None;
             }
-            let uncertainty = judge(&testimony, commits, system_time_microseconds());
+            let uncertainty = judge(&testimony, &found, system_time_microseconds());
             let in_file = (was_journal_empty && is_journal_empty()).then_some(commits);
-            return Ok(Finding { uncertainty, witnessed: testimony.commits, until: testimony.until(), in_file });
+            return Ok(Finding { uncertainty, witnessed: testimony.commits, until: testimony.until(), in_file, state });
         }
         if comparison == COMPARISONS {
             break;
@@ -106,10 +122,13 @@ fn was_used(connection: &Connection) -> Result<bool, rusqlite::Error> {
 }
 
 /// What a testimony says of a database with so many commits, at a moment of the system's wall time.
-fn judge(testimony: &WitnessRecord, commits: i64, now: i64) -> Option<Uncertainty> {
+fn judge(testimony: &WitnessRecord, found: &Tally, now: i64) -> Option<Uncertainty> {
+    let commits = found.commits;
     let matters = |touched_at: i64| now.saturating_sub(touched_at) < TOUCH_MATTERS_MICROSECONDS;
     if commits < testimony.commits || (commits == 0 && testimony.removed_after.is_some()) {
         Some(Uncertainty::Lost)
+    } else if testimony.commits > 0 && !testimony.knows(found.state) {
+        Some(Uncertainty::OfAnotherState)
     } else if commits == 0 || (commits == 1 && testimony.is_there && testimony.is_whole) {
         // Nothing was ever stored, or a process has died between its first commit and its first note.
         None
@@ -138,7 +157,7 @@ pub(super) fn take_over(
     let Some(why) = finding.uncertainty else { return Ok(()) };
     // What was in flight when its process died or lost this state may still arrive.
     fill_every_window(transaction, why, timeline_key, given_up(clock.boot_time()), clock)?;
-    if why != Uncertainty::Lost {
+    if !matches!(why, Uncertainty::Lost | Uncertainty::OfAnotherState) {
         return Ok(());
     }
     note_loss(transaction, finding.until, clock)?;
@@ -149,6 +168,20 @@ pub(super) fn take_over(
         [RunState::Removing.as_str(), RunState::Preparing.as_str()],
     )?;
     Ok(())
+}
+
+/// Has a database be a state of its own, if older programs alone have written into it, or if something is uncertain about it
+/// of which nobody else has thought since.
+pub(super) fn tell_apart(transaction: &Transaction<'_>, finding: &Finding, directory: &Path) -> Result<(), StoreError> {
+    let failed = |error| StoreError::database(&directory.join(DATABASE_NAME), error);
+    let look = transaction.query_row("SELECT state_id FROM custody", params![], |row| row.get::<Option<i64>>(0));
+    let former = look.map_err(failed)?.map(StateId);
+    if former.is_some() && (finding.uncertainty.is_none() || former != finding.state) {
+        return Ok(());
+    }
+    let state = StateId::random();
+    witness::announce(directory, former, state)?;
+    transaction.execute("UPDATE custody SET state_id = ?1", [state.0]).map(drop).map_err(failed)
 }
 
 /// Writes down that a server has taken over which lacks commits of a process that has seen so many. Its calls may be among
@@ -224,9 +257,12 @@ pub(super) fn put_in_order(file: &Path) -> Result<(), StoreError> {
     let has_form = schema::version(&connection).is_ok_and(|version| version == schema::SCHEMA_VERSION);
     if has_form {
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
+        witness::confirm(file.parent().unwrap_or(file), file)?;
     }
     Ok(())
 }
 
+#[cfg(test)]
+mod of_others;
 #[cfg(test)]
 mod tests;

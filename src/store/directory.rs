@@ -56,6 +56,9 @@ pub(super) fn secure(path: &Path) -> Result<(), StoreError> {
 /// Refuses a directory that is not safe, or holds files that are not; makes nothing.
 pub(super) fn check(path: &Path) -> Result<(), StoreError> {
     refuse_others(path)?;
+    let locks = lock_directory(path).read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+    let locks = locks.filter(|path| path.extension().is_some_and(|ending| ending == "lock"));
+    database_files(path).into_iter().chain(locks).try_for_each(|file| refuse_no_file(&file))?;
     for file in database_files(path).iter().chain([&lock_directory(path)]) {
         match refuse_others(file) {
             Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
@@ -65,16 +68,21 @@ pub(super) fn check(path: &Path) -> Result<(), StoreError> {
     refuse_network_filesystem(path)
 }
 
-/// Refuses a database that is no file, such as a named pipe, which would keep whoever opens it for ever; and one that has
-/// been cut down to nothing while its journal is there: `SQLite` would take it for a new one, and throw its journal
+/// Refuses what is there and no file, such as a named pipe, which would keep whoever opens it for ever.
+pub(super) fn refuse_no_file(path: &Path) -> Result<(), StoreError> {
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        let source = Arc::new(io::Error::other("it is no ordinary file"));
+        return Err(StoreError::Io { path: path.to_owned(), source });
+    }
+    Ok(())
+}
+
+/// Refuses a database that has been cut down to nothing while its journal is there: `SQLite` would take it for a new one, and throw its journal
 /// away.
 pub(super) fn refuse_emptied(database: &Path) -> Result<(), StoreError> {
     /// No database is shorter.
     const SHORTEST: u64 = 512;
-    if database.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        let source = Arc::new(io::Error::other("it is no ordinary file"));
-        return Err(StoreError::Io { path: database.to_owned(), source });
-    }
+    refuse_no_file(database)?;
     let length = |path: &Path| path.metadata().map(|metadata| metadata.len());
     let has_journal = length(&journal_of(database)).is_ok_and(|length| length > 0);
     match length(database) {
@@ -90,6 +98,7 @@ pub(super) fn refuse_emptied(database: &Path) -> Result<(), StoreError> {
 
 /// Makes an empty file that only its owner can read (0600), or leaves the one that is there.
 pub(super) fn create_private_file(path: &Path) -> Result<File, StoreError> {
+    refuse_no_file(path)?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     make_private_file(&mut options);
@@ -229,6 +238,15 @@ mod tests {
                 };
                 assert!(checked.as_ref().err().is_none_or(is_named), "{checked:?}");
             }
+        }
+        for file in database_files(&state).into_iter().chain([lock_directory(&state).join("0123456789abcdef.lock")]) {
+            let _there = std::fs::remove_file(&file);
+            let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&file).status();
+            assert!(made.expect("the tool").success());
+            let checked = check(&state);
+            assert!(matches!(&checked, Err(StoreError::Io { path, .. }) if *path == file), "{checked:?}");
+            assert!(create_private_file(&file).is_err(), "{}", file.display());
+            std::fs::remove_file(&file).expect("our own file");
         }
         for mode in [0o750, 0o705, 0o711] {
             set(&state, mode);

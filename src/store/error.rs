@@ -67,6 +67,17 @@ pub enum StoreError {
         /// When the last of it was stored.
         until: Timestamp,
     },
+    /// The database is another state's than its witness.
+    #[error(
+        "the state database {} and the tagfleet.witness beside it are of different states, so what was stored last, until \
+         {until:.0}, is lost",
+        shown(path)
+    )]
+    OfAnotherState {
+        path: PathBuf,
+        /// When the last was stored of which the witness knows.
+        until: Timestamp,
+    },
     /// There is no run of this name, and some were lost.
     #[error("there is no run {run}, and what was stored until {until:.0} is lost in part")]
     RunLost {
@@ -138,6 +149,7 @@ impl StoreError {
             | Self::Gone { .. }
             | Self::Mismatched { .. }
             | Self::HistoryLost { .. }
+            | Self::OfAnotherState { .. }
             | Self::RunLost { .. }
             | Self::Incomplete { .. }
             | Self::Harmed { .. }
@@ -214,9 +226,12 @@ impl StoreError {
             Self::Harmed { path } => format!("nothing more was sent: {}", move_away(&database_of(path))),
             Self::HistoryLost { path, .. } => format!(
                 "it or its journal ({}-wal) was removed or damaged, or an older copy was put in its place: if there is a \
-                 newer copy of the whole directory, put it back. Otherwise go on with tagfleet apply: it reads the tenant \
-                 again, and waits until the quota is surely free",
+                 newer copy of the whole directory, put it back. {GO_ON}",
                 path.display()
+            ),
+            Self::OfAnotherState { .. } => format!(
+                "one of them was put there from elsewhere: if the other one is still somewhere, or a copy of the whole \
+                 directory, put it back. {GO_ON}"
             ),
             Self::RunLost { .. } => {
                 "to run its file again does no harm: what the tenant has already costs no call".to_owned()
@@ -339,6 +354,10 @@ fn user(id: u32) -> String {
 fn database_of(path: &Path) -> PathBuf {
     path.with_file_name(DATABASE_NAME)
 }
+
+/// What to do when nothing brings back what is lost.
+const GO_ON: &str =
+    "Otherwise go on with tagfleet apply: it reads the tenant again, and waits until the quota is surely free";
 
 /// What to do about a file that nothing can be read from any more.
 fn move_away(path: &Path) -> String {

@@ -51,8 +51,16 @@ impl ProcessIdentity {
             Some(path) => Some(OwnLock::take(path, &lock_name)?),
             None => None,
         };
-        let noted = Self::note(connection, &lock_name, clock, finding);
-        let (process_key, timeline_key, commits) = noted.map_err(|error| StoreError::database(database, error))?;
+        let failed = |error| StoreError::database(database, error);
+        let opened = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let opened = opened.map_err(|error| failed(error.into()))?;
+        let transaction = Transaction::within(&opened);
+        let (process_key, timeline_key) = Self::note(&transaction, &lock_name, clock, finding).map_err(failed)?;
+        if let Some(directory) = state_directory {
+            custody::tell_apart(&transaction, finding, directory)?;
+        }
+        let commits = commits::count(&transaction).map_err(failed)?;
+        opened.commit().map_err(|error| failed(error.into()))?;
         Ok((Self { _lock: lock, lock_directory, ..Self::alone(process_key, timeline_key) }, commits))
     }
 
@@ -108,14 +116,12 @@ impl ProcessIdentity {
     }
 
     fn note(
-        connection: &mut Connection,
+        transaction: &Transaction<'_>,
         lock_name: &LockName,
         clock: &dyn Clock,
         finding: &Finding,
-    ) -> Result<(i64, i64, i64), SqlError> {
-        let opened = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let transaction = Transaction::within(&opened);
-        let timeline_key = timelines::enter(&transaction, clock)?;
+    ) -> Result<(i64, i64), SqlError> {
+        let timeline_key = timelines::enter(transaction, clock)?;
         let process_key = transaction.insert(
             "INSERT INTO process (lock_name, host, system_process_id, started_at, timeline_key)
              VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -128,13 +134,11 @@ impl ProcessIdentity {
                 timeline_key
             ],
         )?;
-        let had_impossible_times = plausible::put_right(&transaction, timeline_key, clock.boot_time())?;
+        let had_impossible_times = plausible::put_right(transaction, timeline_key, clock.boot_time())?;
         let impossible = had_impossible_times.then_some(Uncertainty::ImpossibleTimes);
         let finding = Finding { uncertainty: finding.uncertainty.or(impossible), ..*finding };
-        custody::take_over(&transaction, &finding, timeline_key, clock)?;
-        let commits = commits::count(&transaction)?;
-        opened.commit()?;
-        Ok((process_key, timeline_key, commits))
+        custody::take_over(transaction, &finding, timeline_key, clock)?;
+        Ok((process_key, timeline_key))
     }
 
     /// Whether the state is on a server, and who lives is known by heartbeats.

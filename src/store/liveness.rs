@@ -165,6 +165,10 @@ pub(super) enum Life {
 
 /// Looks at a lock. What cannot be found out is unknown.
 pub(super) fn look(path: &Path) -> Life {
+    // A named pipe that somebody has put there would keep whoever opens it for ever.
+    if directory::refuse_no_file(path).is_err() {
+        return Life::Unknown;
+    }
     match File::open(path) {
         Ok(file) if file.try_lock_shared().is_err() => Life::Alive,
         Ok(file) if is_waiting_for_its_owner(&file) => Life::Unknown,
@@ -269,6 +273,20 @@ mod tests {
         until(|| look(&path) == Life::Alive);
         drop(lock);
         until(|| look(&path) != Life::Alive);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_waits_for_a_pipe_in_the_place_of_a_lock() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("processes/0123456789abcdef.lock");
+        put_if_gone(&path);
+        std::fs::remove_file(&path).expect("our own file");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("the tool").success());
+        let (told, heard) = channel();
+        std::thread::spawn(move || told.send(look(&path)));
+        assert_eq!(heard.recv_timeout(Duration::from_secs(20)), Ok(Life::Unknown));
     }
 
     #[test]

@@ -199,10 +199,11 @@ fn insert(to: &Transaction<'_>, table: &str, listed: &str, rows: &[Vec<Kept>]) -
     to.execute_with(&format!("INSERT INTO {table} ({listed}) VALUES {}", places.join(", ")), &values).map(drop)
 }
 
-/// What is known of losses, of calls that may be missing, and of clocks; but not how often was written.
+/// What is known of losses, of calls that may be missing, and of clocks; but not how often was written, and the copy is a state of
+/// its own.
 fn copy_custody(from: &Transaction<'_>, to: &Transaction<'_>) -> Result<(), SqlError> {
     let mut columns = columns(from, "custody")?;
-    columns.retain(|column| !["only_row", "commits", "in_file"].contains(&column.as_str()));
+    columns.retain(|column| !["only_row", "commits", "in_file", "state_id"].contains(&column.as_str()));
     for column in &columns {
         let kept: Kept = from.query_row(&format!("SELECT {column} FROM custody"), params![], |row| row.get(0))?;
         to.execute_with(&format!("UPDATE custody SET {column} = ?1"), &[kept.value()])?;
@@ -319,6 +320,8 @@ mod tests {
         assert!(copied.is_some_and(|rows| rows > 2500), "{copied:?}");
         check(&destination).await;
         assert_eq!(source.copy_to(&destination, clock()).await.expect("an answer"), None, "it is not empty any more");
+        let store = destination.open(clock()).await.expect("a store");
+        assert_eq!(store.unknown_calls().await.expect("the store works"), None, "it is a state of its own");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -264,6 +264,7 @@ fn open_blocking(path: &Path, clock: &SharedClock) -> Result<Opened, StoreError>
     if commits == 1 {
         custody::put_in_order(&file)?;
     }
+    witness::confirm(path, &file)?;
     let (presence, contents) = (presence::Presence::of(path, &file), presence::Contents::of(&file, frames)?);
     let watch = connection::Watch::new(presence, contents, witness, commits);
     Ok(Opened { writing: connection, watch, reading, identity, loss: finding.loss(&file) })

@@ -29,6 +29,7 @@ use tokio::sync::SetOnce;
 use super::database_file::connect;
 use super::journal::CommitEnd;
 use super::soundness::{beside, journal_of};
+use super::witness::WitnessRecord;
 use super::{StoreError, commits, soundness};
 
 /// How often a database is read before it is believed to be harmed, and after what time: another process may be at it.
@@ -302,15 +303,20 @@ impl Contents {
         Ok(Traits { database_length: database.len(), written, journal_length, journal_written, journal_head })
     }
 
-    /// Whether somebody who has kept nothing in memory finds so many commits, and no damage if that is looked for.
+    /// Whether somebody who has kept nothing in memory finds so many commits of the state that the witness knows, and no damage
+    /// if that is looked for.
     fn holds(&self, commits: i64, looks_for_damage: bool) -> Result<bool, StoreError> {
+        let directory = self.database.parent().unwrap_or(&self.database);
+        let testimony = WitnessRecord::read(directory)?;
         let connection = connect(&self.database)?;
         let failed = |error| StoreError::database(&self.database, error);
-        let (found, _) = commits::counts(&connection).map_err(failed)?;
+        let found = commits::tally(&connection).map_err(failed)?;
+        let in_file = commits::tally_in_file(&self.database).map_or(found.state, |in_file| in_file.state);
         if looks_for_damage {
             soundness::check(&connection, &self.database).map_err(failed)?;
         }
-        Ok(found >= commits)
+        let is_ours = testimony.knows(found.state) && testimony.has_seen_change(in_file, found.state);
+        Ok(found.commits >= commits && is_ours)
     }
 }
 

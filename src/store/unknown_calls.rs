@@ -9,6 +9,8 @@ use crate::clock::BootTime;
 pub enum Uncertainty {
     /// The latest commits are gone.
     Lost,
+    /// The database and its witness are of different states.
+    OfAnotherState,
     /// There is no witness to the commits.
     NoWitness,
     /// The witness cannot be read.
@@ -22,12 +24,20 @@ pub enum Uncertainty {
 }
 
 impl Uncertainty {
-    const ALL: [Self; 6] =
-        [Self::Lost, Self::NoWitness, Self::DamagedWitness, Self::Touched, Self::ImpossibleTimes, Self::DiedAtTakeover];
+    const ALL: [Self; 7] = [
+        Self::Lost,
+        Self::OfAnotherState,
+        Self::NoWitness,
+        Self::DamagedWitness,
+        Self::Touched,
+        Self::ImpossibleTimes,
+        Self::DiedAtTakeover,
+    ];
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Lost => "lost",
+            Self::OfAnotherState => "of_another_state",
             Self::NoWitness => "no_witness",
             Self::DamagedWitness => "damaged_witness",
             Self::Touched => "touched",
@@ -44,6 +54,7 @@ impl Uncertainty {
     pub const fn text(self) -> &'static str {
         match self {
             Self::Lost => "the state database has lost what was stored last",
+            Self::OfAnotherState => "the state database and the tagfleet.witness beside it are of different states",
             Self::NoWitness => "the state directory has lost its tagfleet.witness",
             Self::DamagedWitness => "tagfleet.witness in the state directory is damaged",
             Self::Touched => "the state directory was copied, restored or changed from outside",

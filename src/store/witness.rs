@@ -7,6 +7,10 @@
 //! that dies may leave an older one, which says less than it could and never too much. So it costs one write for each commit,
 //! and is synchronised when a process begins and ends, and once a second in between.
 //!
+//! Behind the lines stands which state it is the witness of, as it also stands in the database: a database of another state may
+//! hold more commits. A number that is new is announced here before the database has it, and the one before it stays here
+//! until the database has it without its journal; so whoever is killed in between leaves two that belong together.
+//!
 //! Each line also says which file it was written into. So one in a copy of the directory, however soon that was made and
 //! under whatever name it comes back, is known for a copy by the next process.
 //!
@@ -18,15 +22,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::commits::{StateId, tally_in_file};
 use super::encoding::timestamp;
 use super::file_names::witness_of;
 use super::{StoreError, directory, liveness};
 
 /// Each process writes in a place of its own, so that none takes back what another has just noted.
-const PLACES: i64 = 64;
+const PLACES: u8 = 64;
 /// A line: commits, microseconds since 1970, a mark of the file that it stands in, and a checksum of all that. An older
 /// program wrote more digits and no mark.
 const LINE_LENGTH: usize = 15 + 1 + 16 + 1 + 8 + 1 + 8 + 1;
+/// Where the lines of all places end.
+const LINES_LENGTH: usize = LINE_LENGTH * PLACES as usize;
 /// How often it is synchronised.
 const SYNCHRONISED_EVERY: Duration = Duration::from_secs(1);
 /// By how much the filesystem's time of a write may lie behind the one that is noted in it.
@@ -47,6 +54,8 @@ pub(super) struct WitnessRecord {
     pub(super) touched_at: Option<i64>,
     /// Whether its last line was written into another file than this one.
     pub(super) is_copy: bool,
+    /// Which state it was the witness of, and of which it is now, if that can be read. An older program has written neither.
+    pub(super) states: Option<[Option<StateId>; 2]>,
     /// When the latest process of this directory began, if there is no witness although there were processes; in
     /// microseconds since 1970.
     pub(super) removed_after: Option<i64>,
@@ -57,10 +66,7 @@ impl WitnessRecord {
     pub(super) fn read(directory: &Path) -> Result<Self, StoreError> {
         let path = witness_of(directory);
         let failed = |source| StoreError::Io { path: path.clone(), source: Arc::new(source) };
-        // A named pipe would keep whoever opens it for ever.
-        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-            return Err(failed(io::Error::other("it is no ordinary file")));
-        }
+        directory::refuse_no_file(&path)?;
         // Whoever begins makes the witness first and its lock later, so locks are looked for before it.
         let latest_process = liveness::latest_start(directory);
         let file = match File::open(&path) {
@@ -71,8 +77,7 @@ impl WitnessRecord {
             Err(error) => return Err(failed(error)),
         };
         let mut text = Vec::new();
-        let length = LINE_LENGTH as u64 * PLACES.unsigned_abs();
-        (&file).take(length).read_to_end(&mut text).map_err(failed)?;
+        (&file).take((LINES_LENGTH + LINE_LENGTH) as u64).read_to_end(&mut text).map_err(failed)?;
         let mut testimony = Self::of(&text, mark_of(&file));
         testimony.touched_at = changed_at(&file)
             .filter(|changed| testimony.commits > 0 && changed - testimony.noted_at > TIME_OF_A_WRITE_MICROSECONDS);
@@ -90,9 +95,25 @@ impl WitnessRecord {
         self.noted_at.max(self.removed_after.unwrap_or_default())
     }
 
+    /// Whether it is the witness of this state, as far as that can be read.
+    pub(super) fn knows(&self, state: Option<StateId>) -> bool {
+        self.states.is_none_or(|states| states.contains(&state))
+    }
+
+    /// Whether a file that is of this state by itself, and is read as one of that with its journal, is one and the same.
+    pub(super) fn has_seen_change(&self, in_file: Option<StateId>, state: Option<StateId>) -> bool {
+        in_file == state
+            || match self.states {
+                Some(states) if self.commits > 0 || states != [None; 2] => states == [in_file, state],
+                _ => in_file.is_none(),
+            }
+    }
+
     /// What these lines say, in a file with this mark.
     fn of(text: &[u8], mark: u32) -> Self {
-        let mut testimony = Self { is_there: true, is_whole: true, ..Self::default() };
+        let (text, states) = text.split_at_checked(LINES_LENGTH).unwrap_or((text, &[]));
+        let states = read_states(states);
+        let mut testimony = Self { is_there: true, is_whole: states.is_some(), states, ..Self::default() };
         // A place in which nobody has written yet is a hole in the file.
         for line in text.chunks(LINE_LENGTH).filter(|line| line.iter().any(|byte| *byte != 0)) {
             match Line::read(line) {
@@ -136,6 +157,53 @@ impl Line {
         let mark = if words.len() == 4 { Some(u32::from_str_radix(words.get(2)?, 16).ok()?) } else { None };
         let line = Self { commits: number(0)?, noted_at: number(1)?, mark };
         (line.text() == text).then_some(line)
+    }
+}
+
+/// Which states a witness has been and is of; `None` when that is damaged.
+fn read_states(bytes: &[u8]) -> Option<[Option<StateId>; 2]> {
+    if bytes.is_empty() {
+        return Some([None; 2]);
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    let mut words = text.split_ascii_whitespace();
+    let mut state = || i64::from_str_radix(words.next()?, 16).ok();
+    let states = [state()?, state()?].map(|state| Some(StateId(state)).filter(|_| state != 0));
+    (text_of(states) == text).then_some(states)
+}
+
+/// The same as they are written.
+fn text_of(states: [Option<StateId>; 2]) -> String {
+    let [former, state] = states.map(|state| state.map_or(0, |StateId(state)| state));
+    let text = format!("{former:016x} {state:016x}");
+    format!("{text} {:08x}\n", checksum(text.as_bytes()))
+}
+
+fn write_states(directory: &Path, states: [Option<StateId>; 2]) -> Result<(), StoreError> {
+    let path = witness_of(directory);
+    let mut file = directory::create_private_file(&path)?;
+    let written = file
+        .seek(SeekFrom::Start(LINES_LENGTH as u64))
+        .and_then(|_| file.write_all(text_of(states).as_bytes()))
+        .and_then(|()| file.sync_data());
+    written.map_err(|source| StoreError::Io { path, source: Arc::new(source) })
+}
+
+/// Notes that the database will be of another state than it is. To be called before that is committed, by whoever alone can
+/// write into the database.
+pub(super) fn announce(directory: &Path, former: Option<StateId>, state: StateId) -> Result<(), StoreError> {
+    write_states(directory, [former, Some(state)])
+}
+
+/// Forgets of which state the database was before, once it is of the new one without its journal.
+pub(super) fn confirm(directory: &Path, database: &Path) -> Result<(), StoreError> {
+    match WitnessRecord::read(directory)?.states {
+        Some([former, state])
+            if former != state && tally_in_file(database).is_some_and(|tally| tally.state == state) =>
+        {
+            write_states(directory, [state; 2])
+        }
+        _ => Ok(()),
     }
 }
 
@@ -207,10 +275,12 @@ impl Witness {
     pub(super) fn begin(directory: &Path, process_key: i64, commits: i64) -> Result<Self, StoreError> {
         let path = witness_of(directory);
         let file = directory::create_private_file(&path)?;
-        let place = process_key.rem_euclid(PLACES).unsigned_abs() * LINE_LENGTH as u64;
+        let place = process_key.rem_euclid(PLACES.into()).unsigned_abs() * LINE_LENGTH as u64;
         let mut witness = Self { path, mark: mark_of(&file), file, place, synchronised_at: Instant::now() };
-        if !WitnessRecord::read(directory)?.is_whole {
+        let found = WitnessRecord::read(directory)?;
+        if !found.is_whole {
             witness.file.set_len(0).map_err(|error| witness.failure(error))?;
+            write_states(directory, found.states.unwrap_or_default())?;
         }
         witness.note(commits)?;
         witness.synchronise()?;
@@ -239,9 +309,11 @@ impl Witness {
 /// Writes a witness as it was at another time, into the file that is there.
 #[cfg(test)]
 pub(super) fn forge(directory: &Path, commits: i64, noted_at: i64) {
+    let states = WitnessRecord::read(directory).expect("our own file").states;
     let file = directory::create_private_file(&witness_of(directory)).expect("our own file");
     let line = Line { commits, noted_at, mark: Some(mark_of(&file)) };
     std::fs::write(witness_of(directory), line.text()).expect("our own file");
+    write_states(directory, states.unwrap_or_default()).expect("our own file");
 }
 
 #[cfg(test)]

@@ -68,6 +68,32 @@ fn a_lost_journal_is_said_by_all_and_the_next_run_begins_with_a_full_quota() {
 }
 
 #[test]
+fn a_database_of_another_state_is_not_taken_for_this_one() {
+    let sandbox = Sandbox::start("");
+    let apply = |folder: &Folder, rows, quota: &str| {
+        let rehearsal = Rehearsal::at(&sandbox).in_folder(folder).rows(&rows_adding("A", rows)).quota(quota);
+        rehearsal.with("--deadline 10m --fresh").run()
+    };
+    let [own, other] = [Folder::new(), Folder::new()];
+    apply(&own, 2, "off").exits(0);
+    apply(&other, 80, "off").exits(0);
+    fs::copy(other.path(DATABASE), own.path(DATABASE)).expect("our own file");
+    let ended = own.run(&["runs"]);
+    assert_eq!(ended.status, Some(7), "{}", ended.messages);
+    let said =
+        "tagfleet.sqlite3 and the tagfleet.witness beside it are of different states, so what was stored last, until ";
+    assert!(ended.messages.contains(said), "{}", ended.messages);
+    let before = sandbox.machines().len();
+    apply(&own, 2, "100/1m,1500/1h").exits(5).says(&[
+        "warning: the state database and the tagfleet.witness beside it are of different states, so it is not known which \
+         calls were made. The quota counts as used up",
+    ]);
+    assert_eq!(sandbox.machines().len(), before, "nothing was sent");
+    let listed = own.run(&["runs"]);
+    assert_eq!(listed.status, Some(0), "{}", listed.messages);
+}
+
+#[test]
 fn whoever_goes_on_or_takes_back_is_told_of_the_loss_before_anything_is_sent() {
     for command in [&["resume", "--yes"][..], &["undo", "20260101-000000-abcdef", "--yes"]] {
         let (folder, sandbox) = killed();

@@ -42,42 +42,43 @@ fn what_a_witness_says_of_a_database() {
         (removed, 2, Some(Uncertainty::NoWitness)),
     ];
     for (testimony, commits, expected) in table {
-        assert_eq!(judge(&testimony, commits, NOW), expected, "{testimony:?} {commits}");
+        let found = Tally { commits, ..Tally::default() };
+        assert_eq!(judge(&testimony, &found, NOW), expected, "{testimony:?} {commits}");
     }
 }
 
 /// A state directory of its own.
-struct Place {
+pub(super) struct Place {
     directory: tempfile::TempDir,
-    clock: SharedClock,
+    pub(super) clock: SharedClock,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clock = Arc::new(SystemClock::new().expect("clocks"));
         let directory = tempfile::tempdir().expect("a directory");
         crate::store::server::cluster::keep_in_files(directory.path());
         Self { directory, clock }
     }
 
-    fn state(&self) -> PathBuf {
+    pub(super) fn state(&self) -> PathBuf {
         self.directory.path().join("state")
     }
 
-    fn database(&self) -> PathBuf {
+    pub(super) fn database(&self) -> PathBuf {
         self.state().join(DATABASE_NAME)
     }
 
-    fn journal(&self) -> PathBuf {
+    pub(super) fn journal(&self) -> PathBuf {
         journal_of(&self.database())
     }
 
-    async fn open(&self) -> Result<Store, StoreError> {
+    pub(super) async fn open(&self) -> Result<Store, StoreError> {
         Store::open(&self.state(), self.clock.clone()).await
     }
 
     /// A process that makes so many calls and is killed: whatever it has open stays open until the files are harmed.
-    async fn killed_after(&self, calls: u32) -> Store {
+    pub(super) async fn killed_after(&self, calls: u32) -> Store {
         let store = self.open().await.expect("a store");
         for _ in 0..calls {
             call(&store, "100/1h").await.expect("a call");
@@ -87,7 +88,7 @@ impl Place {
 
     /// The same directory as another process finds it that comes after a crash: with copies of the files, of which none is
     /// known for one.
-    fn crashed(&self) -> Self {
+    pub(super) fn crashed(&self) -> Self {
         let crashed = self.copy();
         let testimony = WitnessRecord::read(&crashed.state()).expect("no trouble");
         crate::store::witness::forge(&crashed.state(), testimony.commits, testimony.noted_at);
@@ -95,7 +96,7 @@ impl Place {
     }
 
     /// A copy of the directory, without the locks of its processes.
-    fn copy(&self) -> Self {
+    pub(super) fn copy(&self) -> Self {
         let copy = Self::new();
         crate::store::directory::secure(&copy.state()).expect("a directory");
         for entry in std::fs::read_dir(self.state()).expect("a directory").flatten() {
@@ -109,7 +110,7 @@ impl Place {
 }
 
 /// Asks for a call, and answers it.
-async fn call(store: &Store, quota: &str) -> Result<Admission, StoreError> {
+pub(super) async fn call(store: &Store, quota: &str) -> Result<Admission, StoreError> {
     let account = store.account("tenant", "app").await?;
     let request = AttemptRequest {
         account,
@@ -130,7 +131,7 @@ async fn call(store: &Store, quota: &str) -> Result<Admission, StoreError> {
 }
 
 /// Whether the first call must wait for as long as a window is.
-async fn starts_full(place: &Place) -> bool {
+pub(super) async fn starts_full(place: &Place) -> bool {
     let store = place.open().await.expect("a store");
     let now = place.clock.boot_time();
     match call(&store, "100/1h").await.expect("an answer") {
@@ -140,7 +141,7 @@ async fn starts_full(place: &Place) -> bool {
 }
 
 /// Looks at all of these side by side: a process whose lock file is gone is waited for.
-async fn at_once(cases: impl IntoIterator<Item = impl Future<Output = ()> + Send + 'static>) {
+pub(super) async fn at_once(cases: impl IntoIterator<Item = impl Future<Output = ()> + Send + 'static>) {
     let mut under_way: tokio::task::JoinSet<()> = cases.into_iter().map(Box::pin).collect();
     while let Some(looked) = under_way.join_next().await {
         looked.expect("the case holds");
