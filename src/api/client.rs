@@ -17,9 +17,9 @@ use super::answer::{Answer, Response};
 use super::cloud::{is_loopback_host, is_microsoft_host};
 use super::loss::{Loss, LossKind};
 use super::network::NetworkError;
-use super::sign_in::{BearerToken, SignIn, SignInError, open_at_once};
+use super::sign_in::{BearerToken, SignIn, SignInError};
 use super::{ApiRequest, Method, TokenGeneration, Transport};
-use crate::outside::shown;
+use crate::outside::{open_at_once, shown};
 
 /// So much of a certificate file is read: the roots of a whole system have a quarter of that.
 const CERTIFICATES_MAXIMUM_BYTES: u64 = 1024 * 1024;

@@ -13,7 +13,7 @@ use crate::config::{ConfigError, Profile};
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::{Encoding, InputOptions, Orders, Tenants, encoding};
 use crate::model::MachineReference;
-use crate::outside::shown;
+use crate::outside::{open_at_once, shown};
 use crate::report::Screen;
 use crate::run::{
     CheckedInput, InputOrder, InputSource, NamedFilter, RunContext, TENANT_INPUT, Tenant, check_input,
@@ -51,7 +51,7 @@ pub(super) fn input_name(path: &Path) -> String {
 }
 
 /// The input, and how it is to be read. Machines may be named if the inventory is read to look them up in.
-pub(super) fn input_order(
+pub(super) async fn input_order(
     arguments: &InputArguments,
     settings: &Profile,
     names_allowed: bool,
@@ -72,7 +72,7 @@ pub(super) fn input_order(
         path: input_name(&arguments.input),
         is_file: input_path(arguments).is_some(),
         source,
-        filter: filter(&arguments.filter)?,
+        filter: filter(&arguments.filter).await?,
         options: InputOptions {
             encoding,
             accepted: arguments.accept.iter().copied().collect(),
@@ -138,7 +138,7 @@ fn signed_in(settings: &Profile) -> Option<String> {
 const FILTER_FILE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// The filter that was typed, or stands in a file.
-pub(super) fn filter(arguments: &FilterOptions) -> Result<Option<NamedFilter>, CommandError> {
+pub(super) async fn filter(arguments: &FilterOptions) -> Result<Option<NamedFilter>, CommandError> {
     let now = Timestamp::now();
     if let Some(text) = &arguments.filter {
         return NamedFilter::parse("--where".to_owned(), text, now).map(Some);
@@ -148,9 +148,14 @@ pub(super) fn filter(arguments: &FilterOptions) -> Result<Option<NamedFilter>, C
         let hint = format!("--where-file needs a file of text in UTF-8 that can be read, and {} cannot", shown(path));
         CommandError::new(ExitStatus::Usage, error, Some(hint))
     };
-    let mut text = String::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(FILTER_FILE_BYTES).read_to_string(&mut text).map_err(unreadable)?;
+    let file = path.clone();
+    // A pipe may have a slow writer, and an interrupt is heard meanwhile.
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        open_at_once(&file)?.take(FILTER_FILE_BYTES).read_to_string(&mut text)?;
+        Ok(text)
+    });
+    let text = reading.await.map_err(|_stopped| CommandError::cancelled())?.map_err(unreadable)?;
     NamedFilter::parse(shown(path), text.trim_start_matches('\u{feff}'), now).map(Some)
 }
 

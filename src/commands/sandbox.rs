@@ -18,7 +18,11 @@ pub(super) async fn sandbox(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let usage = |error: ProblemSource| CommandError::of(ExitStatus::Usage, Problem { error, hint: None });
-    let settings = arguments.settings().map_err(|error| usage(error.into()))?;
+    // A named pipe keeps whoever opens it until somebody writes, and an interrupt is heard meanwhile.
+    let typed = arguments.clone();
+    let reading = tokio::task::spawn_blocking(move || typed.settings());
+    let settings = reading.await.map_err(|_stopped| CommandError::cancelled())?;
+    let settings = settings.map_err(|error| usage(error.into()))?;
     let mut stop_requests = stop_signals::listen();
     let sandbox = Sandbox::start(settings, arguments.listen).await.map_err(|error| usage(error.into()))?;
     let (credential, url) = (sandbox.credential(), sandbox.base_url());

@@ -37,7 +37,7 @@ pub(super) async fn tags(options: TagsOptions, command: CommandContext<'_>) -> R
         let hint = error.hint().map(str::to_owned);
         CommandError::new(status, error, hint)
     })?;
-    let filter = match filter(&options.filter)? {
+    let filter = match filter(&options.filter).await? {
         Some(NamedFilter { name, filter }) => {
             Some(MachineFilter::new(filter, &MACHINE_COLUMNS).map_err(|error| CommandError::filter(&name, &error))?)
         }

@@ -13,6 +13,7 @@ mod decoding;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod disguises;
 mod escaping;
+mod files;
 mod hashes;
 mod masking;
 mod pieces;
@@ -25,6 +26,7 @@ use std::ffi::OsStr;
 use std::fmt;
 
 pub(crate) use escaping::{is_harmless, json_escaped, line_escaped, shell_word, terminal_escaped};
+pub(crate) use files::open_at_once;
 use masking::masked;
 pub(crate) use masking::masked_ours;
 use serde::{Deserialize, Deserializer};

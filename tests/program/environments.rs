@@ -113,6 +113,12 @@ fn pipes_that_nobody_serves_are_refused_or_end_with_the_deadline() {
         ("mkfifo log; exec $TAGFLEET apply a.csv --sandbox --yes -vv --log-file log", 2, "--log-file needs a file"),
         ("mkfifo i.csv; exec $TAGFLEET apply i.csv --sandbox --yes --deadline 1s", 5, "stopped at its deadline"),
         ("mkdir -m 700 state; mkfifo state/tagfleet.sqlite3; exec $TAGFLEET runs", 7, "it is no ordinary file"),
+        (
+            "mkdir -m 700 -p state/processes; mkfifo state/processes/0123456789abcdef.lock; exec $TAGFLEET runs",
+            7,
+            "it is no ordinary file",
+        ),
+        ("mkfifo w; exec $TAGFLEET apply a.csv --sandbox --yes --where-file w", 2, "w"),
         ("mkdir -m 700 -p state/tagfleet.sqlite3; exec $TAGFLEET runs", 7, "it is no ordinary file"),
         ("mkfifo t; exec $TAGFLEET apply a.csv --yes --token-file t --base-url http://127.0.0.1:9", 2, "t"),
         ("mkfifo t; TAGFLEET_TOKEN=x exec $TAGFLEET plan a.csv --ca-file t --base-url http://127.0.0.1:9", 2, "t"),
@@ -127,6 +133,14 @@ fn pipes_that_nobody_serves_are_refused_or_end_with_the_deadline() {
         ends_in_order(&ended, status, script);
         assert!(ended.messages.contains(said), "{script}: {}", ended.messages);
     });
+}
+
+#[test]
+fn lines_of_a_log_that_find_no_room_are_counted() {
+    let script = "exec $TAGFLEET apply a.csv --sandbox --yes -vv --log-file /dev/full";
+    let ended = by_shell(&folder(), script);
+    ends_in_order(&ended, 0, script);
+    assert!(ended.messages.contains("lines could not be written to the file of the log"), "{}", ended.messages);
 }
 
 #[test]

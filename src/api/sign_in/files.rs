@@ -1,6 +1,5 @@
 //! Small files that hold one secret each.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::sync::Arc;
 use secrecy::{SecretBox, SecretString};
 
 use super::error::SignInError;
-use crate::outside::shown;
+use crate::outside::{open_at_once, shown};
 
 /// Larger than any token, secret or certificate with its chain.
 const LARGEST_FILE_BYTES: u64 = 256 * 1024;
@@ -52,24 +51,6 @@ fn read_bounded(path: &Path) -> io::Result<SecretString> {
         ));
     }
     text_of(content).map(SecretString::from)
-}
-
-/// Opens a file, and waits for nobody: a named pipe into which nobody writes is empty, and one into which somebody writes is
-/// read to its end.
-#[cfg(unix)]
-pub(in crate::api) fn open_at_once(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-
-    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
-    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
-    Ok(file)
-}
-
-#[cfg(not(unix))]
-pub(in crate::api) fn open_at_once(path: &Path) -> io::Result<File> {
-    File::open(path)
 }
 
 /// The text that a file holds.

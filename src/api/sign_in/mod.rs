@@ -59,7 +59,6 @@ use self::tenant::ExpectedTenant;
 use crate::outside::secrets;
 
 pub(crate) use self::error::SignInError;
-pub(super) use self::files::open_at_once;
 pub(crate) use self::files::{read_secret_file, warn_if_readable_by_everybody};
 pub(super) use self::hints::PROXY_AUTHENTICATION_HINT;
 pub(crate) use self::method::{AuthMethod, SignInMethod};
