@@ -109,6 +109,8 @@ struct State {
     last_read: Instant,
     /// Why the last text could not be written.
     failure: Option<io::Error>,
+    /// How many texts could not be written, and why the first of them could not.
+    lost: Option<(u64, io::Error)>,
     has_writer: bool,
 }
 
@@ -122,6 +124,7 @@ impl Default for State {
             dropped: 0,
             last_read: Instant::now(),
             failure: None,
+            lost: None,
             has_writer: false,
         }
     }
@@ -180,6 +183,11 @@ impl OutputQueue {
         if has_room { std::mem::take(&mut state.dropped) } else { 0 }
     }
 
+    /// How many texts could not be written, and why the first of them could not.
+    pub(super) fn lost(&self) -> Option<(u64, io::Error)> {
+        self.shared.lock().lost.take()
+    }
+
     /// Waits until all is written, unless nobody reads.
     pub(super) fn drain(&self) {
         let state = self.shared.lock();
@@ -216,7 +224,14 @@ impl State {
         self.waiting_bytes -= bytes.len();
         self.finished += 1;
         self.last_read = Instant::now();
-        self.failure = written.err();
+        self.failure = match written {
+            Ok(()) => None,
+            Err(error) => {
+                let again = io::Error::new(error.kind(), error.to_string());
+                self.lost = Some(self.lost.take().map_or((1, again), |(texts, first)| (texts + 1, first)));
+                Some(error)
+            }
+        };
     }
 }
 
@@ -295,6 +310,29 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn texts_that_cannot_be_written_are_counted_with_the_first_reason() {
+        struct Full(u32);
+        impl Write for Full {
+            fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+                self.0 += 1;
+                Err(io::Error::other(format!("no room, for the {}. time", self.0)))
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let queue = OutputQueue::new(Full(0));
+        for text in ["a\n", "b\n", "c\n"] {
+            queue.offer(text.as_bytes(), Importance::Line);
+        }
+        queue.drain();
+        let lost = queue.lost().map(|(texts, why)| (texts, why.to_string()));
+        assert_eq!(lost, Some((3, "no room, for the 1. time".to_owned())));
+        assert!(queue.lost().is_none(), "it is said once");
     }
 
     fn suspended() -> (OutputQueue, Sender<()>, Receiver<Vec<u8>>) {

@@ -187,10 +187,14 @@ impl Screen {
     /// Waits until everything is written that somebody reads. Nothing is said afterwards.
     pub(crate) fn finish(&self) {
         self.say_what_was_dropped();
-        self.streams.drain();
         if let Some(file) = &self.log_file {
             file.drain();
+            if let Some((lines, why)) = file.lost() {
+                let lines = counted(lines, "line", "lines");
+                self.warning(&format!("{lines} could not be written to the file of the log (--log-file): {why}"));
+            }
         }
+        self.streams.drain();
     }
 
     /// Writes a line to standard error, above the bar, and waits a while for whoever reads it. If nobody does any more,
