@@ -39,7 +39,7 @@ impl Connection {
             return Err(CommandError::text(
                 ExitStatus::Usage,
                 format!("cannot sign in {}: stderr is not a terminal", sign_in.method()),
-                Some("run it in a terminal, or sign in as an app (tagfleet help sign-in)"),
+                Some("run it in a terminal, for one profile at a time, or sign in as an app (tagfleet help sign-in)"),
             ));
         }
         let base_url = config.client.base_url.clone();

@@ -60,6 +60,11 @@ pub(super) fn named_text(name: &str) -> String {
     text.to_owned()
 }
 
+/// Whether a name in the books is that of a wait for a limit of the quota.
+pub(super) fn is_window(name: &str) -> bool {
+    name.starts_with(QUOTA_PREFIX)
+}
+
 fn limit_text(name: &str) -> Option<String> {
     let (calls, window) = name.strip_prefix(QUOTA_PREFIX)?.split_once('/')?;
     let window = quota::describe(Duration::from_micros(window.parse().ok()?));

@@ -328,7 +328,7 @@ pub(super) const fn status_text(status: Status) -> &'static str {
         Status::Succeeded => "succeeded",
         Status::Unchanged => "unchanged (already set)",
         Status::Failed => "failed",
-        Status::Unknown => "unknown (sent, never answered)",
+        Status::Unknown => "unknown (sent, and may have been done)",
         Status::NotAttempted => "not attempted",
         Status::Invalid => "invalid (not sent)",
     }

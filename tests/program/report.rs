@@ -226,6 +226,29 @@ fn a_run_of_which_nothing_was_noted_has_a_page_too() {
 }
 
 #[test]
+fn what_others_have_written_into_the_state_is_escaped() {
+    let outcome = Rehearsal::new().rows("#1,A,Add,\n").with("--json").run().exits(0);
+    let state = rusqlite::Connection::open(outcome.folder().path("state/tagfleet.sqlite3")).expect("a state");
+    let hostile = "<i>\u{1b}[31m\u{202e}\u{2028}";
+    state.execute("UPDATE sitting SET version = ?1", [hostile]).expect("our own state");
+    state.execute("UPDATE attempt SET call_kind = ?1", [hostile]).expect("our own state");
+    drop(state);
+    let page = page(outcome.folder(), &run_id(&outcome.summary()));
+    assert!(page.matches("&lt;i&gt;").count() >= 2, "both are shown");
+    assert!(!page.contains(['\u{1b}', '\u{202e}', '\u{2028}']));
+}
+
+#[test]
+fn a_run_that_was_refused_before_its_first_change_is_not_said_to_have_left_rows_out() {
+    let refusing = StandIn::answering(|_| Reply::json(403, r#"{"error": {"code": "Forbidden", "message": "no"}}"#));
+    let outcome = Rehearsal::at_stand_in(&refusing).planned().rows("#1,A,Add,\n#2,A,Add,\n").with("--json").run();
+    let outcome = outcome.exits(4);
+    let report = object(outcome.folder(), &run_id(&outcome.summary()));
+    let verdict = "The run was given up before its first change: none of 2 rows is done";
+    assert_eq!(report["verdict"]["text"], verdict, "{report}");
+}
+
+#[test]
 fn a_page_takes_the_place_of_nothing_but_a_page() {
     let outcome = Rehearsal::new().rows("#1,A,Add,\n").with("--json").run().exits(0);
     let (folder, id) = (outcome.folder().clone(), run_id(&outcome.summary()));

@@ -152,22 +152,33 @@ impl<'a> Plot<'a> {
     }
 }
 
+/// How long a bar is, and its thinnest part that an eye still sees.
+const LENGTH: f64 = 1000.0;
+const THINNEST: f64 = 2.0;
+
 /// A bar of parts side by side, as wide as there is room; `whole` is what would fill it.
 pub(super) fn bar<'a>(parts: impl IntoIterator<Item = (&'a str, u64)>, whole: u64, description: &str) -> Markup {
     let scale = |value: u64| {
-        approximately(i64::try_from(value).unwrap_or(i64::MAX)) * 1000.0
+        approximately(i64::try_from(value).unwrap_or(i64::MAX)) * LENGTH
             / approximately(i64::try_from(whole.max(1)).unwrap_or(i64::MAX))
     };
-    let mut begin = 0;
+    let parts = parts.into_iter().filter(|(_, value)| *value > 0);
+    let parts: Vec<(&str, f64)> = parts.map(|(class, value)| (class, scale(value).max(THINNEST))).collect();
+    // What the thinnest take beyond their share is taken from the others, or the last would lie outside.
+    let (thin, broad): (Vec<f64>, Vec<f64>) =
+        parts.iter().map(|(_, width)| *width).partition(|width| *width <= THINNEST);
+    let shrunk = ((LENGTH - thin.iter().sum::<f64>()) / broad.iter().sum::<f64>().max(THINNEST)).min(1.0);
+    let mut begin = 0.0;
     let mut placed = Vec::new();
-    for (class, value) in parts.into_iter().filter(|(_, value)| *value > 0) {
-        placed.push((class, begin, value));
-        begin += value;
+    for (class, width) in parts {
+        let width = if width <= THINNEST { width } else { width * shrunk };
+        placed.push((class, begin, width));
+        begin += width;
     }
     html! {
         svg class="bar" viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label=(description) {
-            @for (class, begin, value) in placed {
-                rect class=(class) x=(number(scale(begin))) y="0" width=(number(scale(value).max(2.0))) height="10" {}
+            @for (class, begin, width) in placed {
+                rect class=(class) x=(number(begin)) y="0" width=(number(width)) height="10" {}
             }
         }
     }
@@ -225,5 +236,21 @@ mod tests {
                 && bar.contains(r#"class="c" x="125" y="0" width="375""#)
         );
         assert!(!bar.contains(r#"class="b""#));
+    }
+
+    #[test]
+    fn parts_too_thin_to_be_seen_are_made_visible_and_stay_within_the_bar() {
+        let parts = [("a", 1), ("b", 1_000_000), ("c", 500_000), ("d", 1), ("e", 2), ("f", 3)];
+        let bar = bar(parts, 1_500_007, "x").into_string();
+        let all = |attribute: &str| -> Vec<f64> {
+            let texts = bar.split(attribute).skip(1).filter_map(|rest| rest.split('"').next());
+            texts.map(|text| text.parse().expect("a number")).collect()
+        };
+        let (places, widths) = (all(" x=\""), all(" width=\""));
+        assert_eq!((places.len(), widths.len()), (6, 6), "{bar}");
+        assert!(widths.iter().all(|width| *width >= 2.0), "{bar}");
+        for (place, (width, next)) in places.iter().zip(widths.iter().zip(places.iter().skip(1).chain([&1000.0]))) {
+            assert!((place + width - next).abs() < 0.3, "{bar}");
+        }
     }
 }

@@ -108,7 +108,7 @@ fn about(figures: &Figures, time_zone: &TimeZone) -> Markup {
         ("Last activity", times(run.last_activity_at)),
         ("Process", format!("{} on {}", run.process.system_process_id, Outside::new(&run.process.host).line())),
         ("State", figures.server.as_deref().map(shown).unwrap_or_default()),
-        ("Version", versions.join(", ")),
+        ("Version", Outside::new(versions.join(", ")).line()),
     ];
     html! {
         div class="about" {

@@ -1,5 +1,6 @@
 //! The six parts of a page that people look at rather than read.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use crate::model::{Bucket, Status};
 use crate::outside::Outside;
 use crate::quota;
 use crate::report::results::{ErrorGroup, ErrorKey};
-use crate::report::spent::named_text;
+use crate::report::spent::{is_window, named_text};
 use crate::report::summary::{error_hint, status_text};
 use crate::words::{counted, describe_duration, group_digits, second};
 
@@ -23,21 +24,26 @@ const NARROW: Size = Size { width: 360.0, height: 220.0 };
 const WIDE: Size = Size { width: 1000.0, height: 300.0 };
 /// Causes that are shown, the most frequent first.
 const SHOWN_CAUSES: usize = 20;
-/// The colours of the parts of the time.
-const TIME_CLASSES: [&str; 10] = ["t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8", "t9"];
-/// Colours have a meaning each, whatever else a run waited for.
-const KNOWN_PARTS: [(&str, &str); 10] = [
+/// The colours of the parts of the time: each has one meaning, whatever else a run waited for.
+const KNOWN_PARTS: [(&str, &str); 15] = [
     ("calls", "t0"),
     ("reading", "t1"),
-    ("pacing", "t9"),
     ("throttled", "t4"),
     ("outage", "t5"),
     ("retries", "t6"),
     ("sign_in", "t7"),
     ("own", "t8"),
-    ("state", "t5"),
     (NOT_NOTED, "t9"),
+    ("pacing", "t12"),
+    ("input", "t13"),
+    ("results", "t14"),
+    ("list_lag", "t15"),
+    ("question", "t16"),
+    ("other_run", "t17"),
+    ("state", "t18"),
 ];
+/// Those of the waits for the windows of the quota.
+const WINDOWS: [&str; 4] = ["t2", "t3", "t10", "t11"];
 
 /// 1. The calls in each window, all the time, against their limit.
 pub(super) fn quota(figures: &Figures, time_zone: &TimeZone) -> Markup {
@@ -92,12 +98,13 @@ pub(super) fn time(figures: &Figures) -> Markup {
     let parts = figures.time();
     let whole: Duration = parts.iter().map(|(_, time)| *time).sum();
     let microseconds = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    let mut windows = ["t2", "t3"].into_iter().cycle();
+    let mut windows = WINDOWS.into_iter().cycle();
     let named: Vec<(&str, &str, Duration)> = parts
         .iter()
         .map(|(name, time)| {
             let known = KNOWN_PARTS.iter().find(|(known, _)| known == name).map(|(_, class)| *class);
-            (known.or_else(|| windows.next()).unwrap_or(TIME_CLASSES[9]), name.as_str(), *time)
+            let window = || windows.next().filter(|_| is_window(name));
+            (known.or_else(window).unwrap_or("t9"), name.as_str(), *time)
         })
         .collect();
     let text = |name: &str| if name == NOT_NOTED { not_noted(figures).to_owned() } else { named_text(name) };
@@ -192,7 +199,7 @@ fn breakdown<Name>(breakdown: &Breakdown<Name>, name: impl Fn(&Name) -> String) 
         breakdown.parts.iter().map(|part| (name(&part.name), part.counts)).chain(others).collect();
     let largest = lines.iter().map(|(_, counts)| sum(counts)).max().unwrap_or(0);
     html! {
-        table {
+        table class="outcomes" {
             @for (name, counts) in &lines {
                 tr {
                     td { (name) }
@@ -283,15 +290,16 @@ pub(super) fn answers(figures: &Figures) -> Markup {
     }
 }
 
-fn call_text(kind: &str) -> &str {
-    match kind {
+fn call_text(kind: &str) -> Cow<'_, str> {
+    let known = match kind {
         "list" => "Page of machines",
         "get" => "Single machine",
         "bulk" => "Tag in bulk",
         "tags" => "Single tag",
         "value" => "Device value",
-        other => other,
-    }
+        other => return Outside::new(other).line().into(),
+    };
+    known.into()
 }
 
 /// A duration with milliseconds where they matter.
@@ -324,4 +332,53 @@ fn zone(figures: &Figures, time_zone: &TimeZone) -> String {
     let text = second(at, time_zone);
     let (date, zone) = (text.split(' ').next().unwrap_or_default(), text.rsplit(' ').next().unwrap_or_default());
     format!("{zone}, from {date}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_the_time_has_a_colour_of_its_own() {
+        let style = include_str!("style.css");
+        let mut classes: Vec<&str> = KNOWN_PARTS.iter().map(|(_, class)| *class).chain(WINDOWS).collect();
+        classes.sort_unstable();
+        let mut colors = Vec::new();
+        for class in &classes {
+            assert!(style.contains(&format!(".{class} {{ fill: var(--{class}); }}")), "{class}");
+            // For light and for dark.
+            let name = format!("--{class}: ");
+            let of_class = style.split(&name).skip(1).filter_map(|rest| rest.split(';').next());
+            let of_class: Vec<&str> = of_class.collect();
+            assert_eq!(of_class.len(), 2, "{class}");
+            colors.push(of_class);
+        }
+        let is_alone = |items: &[&str]| items.windows(2).all(|pair| pair[0] != pair[1]);
+        assert!(is_alone(&classes), "{classes:?}");
+        for scheme in 0..2 {
+            let mut colors: Vec<&str> = colors.iter().map(|of_class| of_class[scheme]).collect();
+            colors.sort_unstable();
+            assert!(is_alone(&colors), "{colors:?}");
+        }
+        for name in [
+            "calls",
+            "throttled",
+            "retries",
+            "input",
+            "reading",
+            "list_lag",
+            "outage",
+            "sign_in",
+            "question",
+            "results",
+        ] {
+            assert!(KNOWN_PARTS.iter().any(|(known, _)| *known == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_kind_of_call_that_nobody_knows_is_shown_without_harm() {
+        assert_eq!(call_text("value"), "Device value");
+        assert!(!call_text("\u{1b}[31m\u{202e}x").contains(['\u{1b}', '\u{202e}']));
+    }
 }

@@ -55,10 +55,13 @@ impl Verdict {
             left: count(&[Status::NotAttempted]),
         };
         let end = figures.last_end();
-        let (tone, headline) = rows.judged(figures.details.entry.condition, end.is_some());
         // Of a run that went to its end and does not know all of what it did, the headline says so.
         let stopped = end.filter(|end| end.ended != UNFINISHED && !figures.is_under_way());
         let reason = stopped.and_then(|end| end.reason.as_ref());
+        let (tone, headline) = match figures.details.entry.condition {
+            RunCondition::Finished if reason.is_some() && rows.left > 0 && rows.left == rows.all => rows.given_up(),
+            condition => rows.judged(condition, end.is_some()),
+        };
         let hint = end.and_then(|end| end.hint.as_ref()).filter(|_| reason.is_some());
         let why = reason.map(|reason| format!("It stopped early, {}.", reason.trim_end_matches('.')));
         let hint = hint.map(|hint| format!("What to do: {hint}."));
@@ -67,6 +70,12 @@ impl Verdict {
 }
 
 impl Rows {
+    /// Of a run that ended before its first change, and that nobody can go on with.
+    fn given_up(&self) -> (Tone, String) {
+        let rows = counted(self.all, "row", "rows");
+        (Tone::Bad, format!("The run was given up before its first change: none of {rows} is done"))
+    }
+
     fn judged(&self, condition: RunCondition, has_ended: bool) -> (Tone, String) {
         let Self { all, done, wrong, unknown, left } = *self;
         let rows = counted(all, "row", "rows");
