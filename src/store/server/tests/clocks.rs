@@ -64,7 +64,9 @@ async fn a_pause_ends_whose_process_was_killed() {
     loop {
         match other.admit(request(account, None, "off")).await.expect("an answer") {
             Admission::Granted(_) => break,
-            refused => assert!(matches!(refused, Admission::Refused(Refusal::Paused { .. })), "{refused:?}"),
+            refused @ Admission::Refused(_) => {
+                assert!(matches!(refused, Admission::Refused(Refusal::Paused { .. })), "{refused:?}");
+            }
         }
         assert!(began.elapsed() < Duration::from_secs(20), "it never ends");
         tokio::time::sleep(Duration::from_millis(100)).await;

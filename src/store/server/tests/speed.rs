@@ -81,8 +81,8 @@ async fn a_call_is_asked_for_after_what_is_settled_in_the_same_transaction() {
     }
     let (settled, asked, ()) =
         tokio::join!(store.settle(settlement(first)), store.admit(request(account, Some(run), "1/1h")), async {
-            may_end.store(true, Ordering::SeqCst)
-        },);
+            may_end.store(true, Ordering::SeqCst);
+        });
     settled.expect("an outcome");
     busy.await.expect("no panic").expect("an answer");
     // Before, the call in flight kept it from being made.
