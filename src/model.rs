@@ -15,4 +15,6 @@ pub(crate) use held::{Age, Held, MayHold, Slot};
 pub(crate) use machine::{EntraDeviceId, MachineId, MachineReference};
 pub(crate) use outcome::{AnswerFacts, Bucket, Outcome, RowNumber, SANDBOX_RUN_PREFIX, Status, is_sandbox_run};
 pub(crate) use requests::{ReferenceNumber, Request, Requests};
-pub(crate) use tag::{DeviceValue, RETAGGING_PREFIX, RETAGGING_WHERE, Tag, TagError, is_retagging_of_all};
+pub(crate) use tag::{
+    DeviceValue, RETAGGING_PREFIX, RETAGGING_WHERE, Tag, TagError, is_never_added, is_retagging_of_all,
+};

@@ -4,7 +4,6 @@
 //! handed on as it came: whoever shows any of it masks what it may repeat of what we sent. Loopback is never reached
 //! through a proxy.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -19,10 +18,8 @@ use super::loss::{Loss, LossKind};
 use super::network::NetworkError;
 use super::sign_in::{BearerToken, SignIn, SignInError};
 use super::{ApiRequest, Method, TokenGeneration, Transport};
-use crate::outside::{open_at_once, shown};
+use crate::outside::{CERTIFICATES_MAXIMUM_BYTES, read_at_once, shown};
 
-/// So much of a certificate file is read: the roots of a whole system have a quarter of that.
-const CERTIFICATES_MAXIMUM_BYTES: u64 = 1024 * 1024;
 /// How long a connection may take to come about.
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(10);
 /// Headers that carry a correlation id, the best first.
@@ -154,9 +151,7 @@ impl ClientSettings {
 
 fn read_certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
     let unreadable = |source| ClientError::CertificateFile { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let file = open_at_once(path).map_err(unreadable)?;
-    file.take(CERTIFICATES_MAXIMUM_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    let bytes = read_at_once(path, CERTIFICATES_MAXIMUM_BYTES).map_err(unreadable)?;
     match reqwest::Certificate::from_pem_bundle(&bytes) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(ClientError::NoCertificate { path: path.to_owned() }),

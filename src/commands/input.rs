@@ -1,7 +1,7 @@
 //! The input that was named: a file, or standard input.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::config::{ConfigError, Profile};
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::{Encoding, InputOptions, Orders, Tenants, encoding};
 use crate::model::MachineReference;
-use crate::outside::{open_at_once, shown};
+use crate::outside::{read_at_once, shown};
 use crate::report::{MACHINE_COLUMNS, Screen};
 use crate::run::{
     CheckedInput, InputOrder, InputSource, NamedFilter, RunContext, TENANT_INPUT, Tenant, check_input,
@@ -152,9 +152,7 @@ pub(super) async fn filter(arguments: &FilterOptions) -> Result<Option<NamedFilt
     let file = path.clone();
     // A pipe may have a slow writer, and an interrupt is heard meanwhile.
     let reading = tokio::task::spawn_blocking(move || {
-        let mut text = String::new();
-        open_at_once(&file)?.take(FILTER_FILE_BYTES).read_to_string(&mut text)?;
-        Ok(text)
+        String::from_utf8(read_at_once(&file, FILTER_FILE_BYTES)?).map_err(io::Error::other)
     });
     let text = reading.await.map_err(|_stopped| CommandError::cancelled())?.map_err(unreadable)?;
     NamedFilter::parse(shown(path), text.trim_start_matches('\u{feff}'), now).map(Some)

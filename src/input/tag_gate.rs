@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::placeholders::{is_spreadsheet_error, stands_for_nothing};
 use super::unicode::{is_invisible, is_line_break};
+use crate::model::is_never_added;
 
 /// Why a tag is odd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ impl TagOddity {
         }
         let strange = tag.chars().find_map(|it| match it {
             _ if is_invisible(it) => Some(Self::Invisible(it)),
-            _ if it.is_control() && !matches!(it, '\n' | '\r') => Some(Self::Control(it)),
+            _ if is_never_added(it) => Some(Self::Control(it)),
             _ if is_line_break(it) => Some(Self::List('\n')),
             _ if it.is_whitespace() && it != ' ' => Some(Self::Space(it)),
             char::REPLACEMENT_CHARACTER => Some(Self::Lost),

@@ -71,7 +71,7 @@ impl Tag {
     /// [`TagError`] when no machine can have it, or when it holds a control character other than a line break, which is
     /// doubtful and may be allowed.
     pub fn addable(text: &str) -> Result<Self, TagError> {
-        match text.chars().find(|it| it.is_control() && !matches!(it, '\n' | '\r')) {
+        match text.chars().find(|it| is_never_added(*it)) {
             Some(character) => Err(TagError::ControlCharacter { code_point: u32::from(character) }),
             None => Self::new(text),
         }
@@ -92,6 +92,11 @@ impl Tag {
     pub fn breaks_portal_filter(&self) -> bool {
         self.0.contains(['(', ')', ','])
     }
+}
+
+/// Whether a character means something to a device, and is no line break: no tag that is added may hold one.
+pub(crate) fn is_never_added(character: char) -> bool {
+    character.is_control() && !matches!(character, '\n' | '\r')
 }
 
 impl Borrow<str> for Tag {

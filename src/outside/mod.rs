@@ -26,7 +26,9 @@ use std::ffi::OsStr;
 use std::fmt;
 
 pub(crate) use escaping::{is_harmless, json_escaped, line_escaped, line_unescaped, shell_word, terminal_escaped};
-pub(crate) use files::open_at_once;
+#[cfg(any(test, fuzzing))]
+pub(crate) use files::text_of;
+pub(crate) use files::{CERTIFICATES_MAXIMUM_BYTES, read_at_once, read_secret};
 use masking::masked;
 pub(crate) use masking::masked_ours;
 use serde::{Deserialize, Deserializer};

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::RunContext;
 use super::join::{OPERATIONS_AT_ONCE, earlier, later_wishes, later_writes, written_after};
 use super::planning::{PlanningOptions, add_reading, found};
-use super::record::{CHANGED_SINCE, INVENTORY_NOT_READ, WITHHELD, left_out};
+use super::record::{INVENTORY_NOT_READ, WITHHELD, left_out};
 use super::tenant::{MachinesRead, Tenant};
 use crate::api::Transport;
 use crate::exit::CommandError;
@@ -19,7 +19,8 @@ use crate::plan::limiting::{Standing, beyond_limit};
 use crate::plan::recent::RecentWrites;
 use crate::plan::redecision::{Listing, StoredWish, redecide};
 use crate::store::{
-    AttemptKey, DecidedAnew, KnownOperation, OperationState, RunKey, RunKind, RunState, SlotWrite, Store, StoredRun,
+    AttemptKey, CHANGED_SINCE, DecidedAnew, KnownOperation, OperationState, RunKey, RunKind, RunState, SlotWrite,
+    Store, StoredRun,
 };
 
 /// Operations that are changed in one transaction.

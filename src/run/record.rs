@@ -13,7 +13,8 @@ use crate::outside::Outside;
 use crate::plan::changes::Decision;
 use crate::plan::operations::PlannedOperation;
 use crate::store::{
-    InputChunk, MachineKind, NO_KIND, NewOperation, NewRun, OperationState, RunKey, SettledOperation, Store,
+    CHANGED_SINCE, InputChunk, MachineKind, NO_KIND, NewOperation, NewRun, OperationState, RunKey, SettledOperation,
+    Store,
 };
 
 /// Pieces of the input, of up to 1,000 rows each, in one transaction.
@@ -26,8 +27,6 @@ const ENTRIES_AT_ONCE: usize = 20_000;
 /// The code of rows about which nothing was decided, since the machines could not be read.
 pub(super) const INVENTORY_NOT_READ: &str = "inventory_not_read";
 
-/// The code of what was left because somebody had changed it since.
-pub(super) const CHANGED_SINCE: &str = "changed_since";
 /// The code of rows whose removals the guard withholds.
 pub(super) const WITHHELD: &str = "withheld";
 

@@ -45,8 +45,8 @@ pub(crate) use forms::attempt::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
 };
 pub(crate) use forms::run::{
-    AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunKind, RunState, SettledOperation,
-    StoredChunk, StoredOperation, StoredRun, name_of_undo,
+    AccountKey, CHANGED_SINCE, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunKind, RunState,
+    SettledOperation, StoredChunk, StoredOperation, StoredRun, name_of_undo,
 };
 pub(crate) use forms::slot_write::{RunSlot, SlotWrite};
 pub(crate) use forms::work_item::{

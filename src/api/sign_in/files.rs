@@ -1,16 +1,12 @@
 //! Small files that hold one secret each.
 
-use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use secrecy::{SecretBox, SecretString};
+use secrecy::SecretString;
 
 use super::error::SignInError;
-use crate::outside::{open_at_once, shown};
-
-/// Larger than any token, secret or certificate with its chain.
-const LARGEST_FILE_BYTES: u64 = 256 * 1024;
+use crate::outside::{read_secret, shown};
 
 /// Reads a client secret from a file: its text without white space at the ends. Warns if everybody
 /// on this computer may read it.
@@ -35,45 +31,7 @@ pub(super) fn read_private_text(path: &Path) -> Result<SecretString, SignInError
 
 /// The text of a small file, without a byte order mark.
 pub(super) fn read_text(path: &Path) -> Result<SecretString, SignInError> {
-    read_bounded(path).map_err(|source| SignInError::File { path: path.to_owned(), source: Arc::new(source) })
-}
-
-fn read_bounded(path: &Path) -> io::Result<SecretString> {
-    let file = open_at_once(path)?;
-    // Kept in a secret while it grows, so that it is wiped whatever happens.
-    let mut bytes: SecretBox<Vec<u8>> = SecretBox::default();
-    let content = secrecy::ExposeSecretMut::expose_secret_mut(&mut bytes);
-    file.take(LARGEST_FILE_BYTES + 1).read_to_end(content)?;
-    if content.len() as u64 > LARGEST_FILE_BYTES {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("it is larger than {LARGEST_FILE_BYTES} bytes"),
-        ));
-    }
-    text_of(content).map(SecretString::from)
-}
-
-/// The text that a file holds.
-pub(super) fn text_of(bytes: &[u8]) -> io::Result<String> {
-    if let Some(text) = wide_text(bytes) {
-        return text;
-    }
-    let text =
-        std::str::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned())
-}
-
-/// The text of a file that begins with a byte order mark of UTF-16, as Windows PowerShell writes it; `None` for others.
-fn wide_text(bytes: &[u8]) -> Option<io::Result<String>> {
-    let (wide, to_unit): (_, fn([u8; 2]) -> u16) = match bytes {
-        [0xFF, 0xFE, wide @ ..] => (wide, u16::from_le_bytes),
-        [0xFE, 0xFF, wide @ ..] => (wide, u16::from_be_bytes),
-        _ => return None,
-    };
-    let (pairs, rest) = wide.as_chunks::<2>();
-    let text: Result<String, _> = char::decode_utf16(pairs.iter().copied().map(to_unit)).collect();
-    let invalid = || io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-16 text, as its byte order mark says");
-    Some(text.ok().filter(|_| rest.is_empty()).ok_or_else(invalid))
+    read_secret(path).map_err(|source| SignInError::File { path: path.to_owned(), source: Arc::new(source) })
 }
 
 /// Warns of a file with a secret that every account of this computer can read.
@@ -128,7 +86,7 @@ mod tests {
 
     #[test]
     fn what_is_no_secret_file_is_an_error_that_shows_nothing_of_it() {
-        let too_large = vec![b'x'; usize::try_from(LARGEST_FILE_BYTES).expect("small") + 1];
+        let too_large = vec![b'x'; 256 * 1024 + 1];
         let cases: [(&[u8], &str); 5] = [
             (b"", "empty"),
             (b"\xff\xfes\x003", "could not read"),

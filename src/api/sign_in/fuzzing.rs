@@ -11,9 +11,8 @@ use super::SignInMethod;
 use super::azure_cli::AzureCli;
 use super::cache::AcquiredToken;
 use super::endpoint::{Endpoint, Reply};
-use super::files::text_of;
 use super::token::BearerToken;
-use crate::outside::{Outside, secrets, shown};
+use crate::outside::{Outside, secrets, shown, text_of};
 
 const SECRET: &str = "s3cret-of-the-app";
 

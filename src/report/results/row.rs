@@ -4,10 +4,8 @@ use std::borrow::Cow;
 
 use crate::input::RESULT_COLUMNS;
 use crate::model::{Held, OperationId, Status};
-use crate::store::{StoredChunk, StoredOperation};
+use crate::store::{CHANGED_SINCE, StoredChunk, StoredOperation};
 
-/// The code of what `undo` leaves alone.
-const CHANGED_SINCE: &str = "changed_since";
 /// The code of what `undo` leaves because nobody knows what to go back to.
 const UNKNOWN_BEFORE: &str = "unknown_before";
 /// The code of a name that is nobody's.

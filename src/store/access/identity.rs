@@ -124,18 +124,7 @@ impl ProcessIdentity {
         finding: &Finding,
     ) -> Result<(i64, i64), SqlError> {
         let timeline_key = timelines::enter(transaction, clock)?;
-        let process_key = transaction.insert(
-            "INSERT INTO process (lock_name, host, system_process_id, started_at, timeline_key)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-            "process_key",
-            params![
-                lock_name.as_str(),
-                host_name(),
-                std::process::id(),
-                clock.wall_time().as_microsecond(),
-                timeline_key
-            ],
-        )?;
+        let process_key = insert(transaction, lock_name, timeline_key, clock)?;
         let had_impossible_times = plausible::put_right(transaction, timeline_key, clock.boot_time())?;
         let impossible = had_impossible_times.then_some(Uncertainty::ImpossibleTimes);
         let finding = Finding { uncertainty: finding.uncertainty.or(impossible), ..*finding };
@@ -157,7 +146,19 @@ pub(super) fn note_on_server(
     clock: &dyn Clock,
 ) -> Result<(i64, i64), SqlError> {
     let timeline_key = timelines::enter_alone(transaction, clock)?;
-    let process_key = transaction.insert(
+    let process_key = insert(transaction, lock_name, timeline_key, clock)?;
+    heartbeats::show(transaction, process_key)?;
+    takeovers::note_return(transaction, process_key)?;
+    Ok((process_key, timeline_key))
+}
+
+fn insert(
+    transaction: &Transaction<'_>,
+    lock_name: &LockName,
+    timeline_key: i64,
+    clock: &dyn Clock,
+) -> Result<i64, SqlError> {
+    transaction.insert(
         "INSERT INTO process (lock_name, host, system_process_id, started_at, timeline_key) VALUES (?1, ?2, ?3, ?4, ?5)",
         "process_key",
         params![
@@ -167,10 +168,7 @@ pub(super) fn note_on_server(
             clock.wall_time().as_microsecond(),
             timeline_key
         ],
-    )?;
-    heartbeats::show(transaction, process_key)?;
-    takeovers::note_return(transaction, process_key)?;
-    Ok((process_key, timeline_key))
+    )
 }
 
 /// The name of this machine, for people who look for a run's holder.

@@ -76,8 +76,8 @@ pub(in crate::store) fn refuse_no_file(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Refuses a database that has been cut down to nothing while its journal is there: `SQLite` would take it for a new one, and throw its journal
-/// away.
+/// Refuses a database that has been cut down to nothing while its journal is there: `SQLite` would take it for a new one, and
+/// throw its journal away.
 pub(in crate::store) fn refuse_emptied(database: &Path) -> Result<(), StoreError> {
     /// No database is shorter.
     const SHORTEST: u64 = 512;

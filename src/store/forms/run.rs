@@ -49,6 +49,9 @@ impl RunState {
     }
 }
 
+/// The code of what was left because somebody had changed it since.
+pub(crate) const CHANGED_SINCE: &str = "changed_since";
+
 /// How far an operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OperationState {

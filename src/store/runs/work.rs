@@ -5,7 +5,7 @@ use crate::store::engine::sql::{Row, SqlError, params};
 use crate::store::forms::encoding::{
     CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, damaged, kind_number, timestamp,
 };
-use crate::store::forms::run::{OperationState, RunKey};
+use crate::store::forms::run::{CHANGED_SINCE, OperationState, RunKey};
 use crate::store::forms::work_item::{
     Doubt, Guards, RemovesWithoutAdds, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
 };
@@ -191,7 +191,7 @@ impl Store {
             .run_repeatable(1, move |transaction| {
                 let mut left_out = 0;
                 let reasons =
-                    [("changed_since", ADD_WAS_LEFT, was_left.as_str()), ("waits_for_add", ADD_WAS_NOT_MADE, "TRUE")];
+                    [(CHANGED_SINCE, ADD_WAS_LEFT, was_left.as_str()), ("waits_for_add", ADD_WAS_NOT_MADE, "TRUE")];
                 for (code, message, condition) in reasons {
                     left_out += transaction.execute(
                         &format!(

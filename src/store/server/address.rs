@@ -16,7 +16,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{ChannelBinding, Host, SslMode, TargetSessionAttrs};
 
 use super::tls::{self, Proof};
-use crate::outside::{Outside, secrets};
+use crate::outside::{Outside, read_secret, secrets};
 use crate::store::engine::absence::Patience;
 use crate::store::engine::password::PasswordGiver;
 use crate::store::engine::sql::{Session, SqlError, in_time};
@@ -231,11 +231,11 @@ impl ServerAddress {
                 answer.ok_or(SqlError::NoToken)?.map(Some).map_err(SqlError::Password)
             }
             PasswordSource::File(path) => {
-                let text = std::fs::read_to_string(path).map_err(failed(path))?;
-                Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n']))))
+                let text = read_secret(path).map_err(failed(path))?;
+                Ok(Some(SecretString::from(text.expose_secret().trim_end_matches(['\r', '\n']))))
             }
-            PasswordSource::List(path) => match std::fs::read_to_string(path) {
-                Ok(text) => Ok(self.password_in(&text)),
+            PasswordSource::List(path) => match read_secret(path) {
+                Ok(text) => Ok(self.password_in(text.expose_secret())),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(failed(path)(error)),
             },
@@ -357,6 +357,24 @@ mod tests {
         }
         let said = Outside::new("refused: canary-in-a-file, canary-in-a-list").line();
         assert_eq!(said, "refused: ***, ***");
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_for_passwords_is_refused_and_one_that_is_not_there_is_no_list() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("large");
+        std::fs::write(&file, "x".repeat(300_000)).expect("our own file");
+        let password = |source| {
+            let address = ServerAddress::parse("postgresql://u@127.0.0.1:1/d", source, None).expect("an address");
+            address.password(&Patience::default())
+        };
+        for source in [PasswordSource::File(file.clone()), PasswordSource::List(file)] {
+            let refused = password(source).expect_err("it is too large");
+            assert!(matches!(&refused, SqlError::File { source, .. } if source.to_string().contains("larger than")));
+        }
+        let absent = || folder.path().join("absent");
+        assert!(password(PasswordSource::File(absent())).is_err());
+        assert!(password(PasswordSource::List(absent())).expect("no list").is_none());
     }
 
     #[test]
