@@ -151,7 +151,10 @@ impl ClientSettings {
 
 fn read_certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
     let unreadable = |source| ClientError::CertificateFile { path: path.to_owned(), source };
-    let bytes = read_at_once(path, CERTIFICATES_MAXIMUM_BYTES).map_err(unreadable)?;
+    let bytes = match read_at_once(path, CERTIFICATES_MAXIMUM_BYTES) {
+        Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => Vec::new(),
+        read => read.map_err(unreadable)?,
+    };
     match reqwest::Certificate::from_pem_bundle(&bytes) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(ClientError::NoCertificate { path: path.to_owned() }),

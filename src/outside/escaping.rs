@@ -61,6 +61,11 @@ pub(crate) fn line_unescaped(text: &str) -> String {
     unescaped + rest
 }
 
+/// Has a text survive [`line_unescaped`] that holds by itself what looks like an escaped character.
+pub(crate) fn line_unmistakable(text: &str) -> Cow<'_, str> {
+    if text.contains(ESCAPE_START) { text.replace(ESCAPE_START, r"\u{5c}u{").into() } else { text.into() }
+}
+
 /// A text of lines, as it goes to a terminal or a log: line breaks and tabs stay, and our own colours where there are any.
 pub(crate) fn terminal_escaped(text: &str, has_colors: bool) -> Cow<'_, str> {
     let kept = |rest: &str| {

@@ -25,7 +25,9 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
 
-pub(crate) use escaping::{is_harmless, json_escaped, line_escaped, line_unescaped, shell_word, terminal_escaped};
+pub(crate) use escaping::{
+    is_harmless, json_escaped, line_escaped, line_unescaped, line_unmistakable, shell_word, terminal_escaped,
+};
 #[cfg(any(test, fuzzing))]
 pub(crate) use files::text_of;
 pub(crate) use files::{CERTIFICATES_MAXIMUM_BYTES, read_at_once, read_secret};

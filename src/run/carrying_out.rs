@@ -278,6 +278,7 @@ impl<T: Transport> Run<'_, T> {
         // run again.
         totals.lacks_orders = run.description.header == RULES_HEADER
             || has_withheld(&totals)
+            || totals.unsaid > 0
             || OrderDigest::says_changes(&run.description.input_digest);
         if let Some(live_status) = &context.live_status {
             live_status.note_rows(&totals);

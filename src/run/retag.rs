@@ -24,7 +24,7 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::input::{Excerpt, InputError, MachineFilter, Sheet, SheetWriter};
 use crate::inventory::{Inventory, ReadProgress};
 use crate::model::{Change, MachineId, MachineReference, TagAction};
-use crate::outside::Outside;
+use crate::outside::{Outside, line_unmistakable};
 use crate::plan::tag_change::TagChange;
 use crate::plan::tenant_tags::{nearest, tenant_tag_warnings};
 use crate::plan::undo::row_words;
@@ -188,7 +188,8 @@ fn nobody_has(change: &TagChange, read: &MachinesRead, context: &RunContext) -> 
         let own = joined(reading_json(&read.progress, None), own);
         context.screen.object(own, &Ending::finished(ExitStatus::Done.code()))?;
     } else {
-        let nearest = nearest.map(|nearest| format!("; the nearest is \"{}\"", Excerpt::new(nearest)));
+        let nearest =
+            nearest.map(|nearest| format!("; the nearest is \"{}\"", Excerpt::new(&line_unmistakable(nearest))));
         let nearest = nearest.unwrap_or_default();
         context.say(&format!("No machine of the tenant has the tag \"{}\"{nearest}.", Excerpt::new(old)));
     }

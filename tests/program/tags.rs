@@ -268,3 +268,15 @@ fn a_tag_that_too_many_have_is_not_removed_by_a_guarded_job_and_can_be_renamed()
     exits(tags(&server, &folder, &["rename", "Marketting", "Marketing", "--yes", "--guard-removals", "10%,2"]), 0);
     assert_eq!(held(&tenant, 4), [&["Marketing", "Tier 1"][..], &["Marketing"], &["marketting"], &["Marketing"]]);
 }
+
+#[test]
+fn a_tag_that_no_file_can_say_is_not_fed_back_as_another() {
+    let tenant = Tenant::of([machine(1).tagged("Ring ").tagged("Ring").dead(), machine(2).tagged("Ring ")]);
+    let (server, folder) = (tenant.serve(), Folder::new());
+    let ended = exits(tags(&server, &folder, &["remove", "Ring ", "--yes"]), 1);
+    let told = String::from_utf8_lossy(&ended.output);
+    assert!(told.contains("1 row that was not done is in no file"), "{told}");
+    assert!(!told.contains("Next:"), "{told}");
+    assert!(folder.read("tags-remove.failed.csv").is_none());
+    assert_eq!(answers(&folder, "tags-remove.results.csv").len(), 2);
+}

@@ -14,11 +14,11 @@ use tempfile::NamedTempFile;
 use super::row::{AddedCell, RowAnswer, answer_row};
 use super::target::{ResultsError, ResultsTarget, keep_earlier_run, new_file_beside};
 use crate::input::{RESULT_COLUMNS, added_names, records};
-use crate::model::Status;
+use crate::model::{RETAGGING_PREFIX, Status};
 use crate::outside::Outside;
 use crate::report::files::atomic::{self, is_device, open_device};
 use crate::report::output::screen::Screen;
-use crate::store::{Reader, StoreError, StoredChunk, StoredRun};
+use crate::store::{Reader, RunKind, StoreError, StoredChunk, StoredRun};
 
 /// What a UTF-8 file may begin with.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -36,6 +36,8 @@ pub(crate) struct Totals {
     pub errors: BTreeMap<ErrorKey, ErrorGroup>,
     /// Rows in the file of those worth feeding back.
     pub failed_rows: u64,
+    /// Rows worth feeding back that are not in it, since a file cannot say what they ask for.
+    pub unsaid: u64,
     /// Whether the rows themselves do not say what was to be done, so that another run of them must be told again.
     pub lacks_orders: bool,
     /// Rows that were left alone because somebody else has changed what they are about.
@@ -104,7 +106,7 @@ pub(in crate::report) async fn tally(store: &Reader, run: &StoredRun) -> Result<
     let mut totals = Totals::default();
     each_chunk(store, run, |chunk| {
         for (place, operations) in (chunk.input.first_row..).zip(&chunk.input.operations) {
-            totals.take(chunk.input.number(place), &answer_row(place, operations, chunk), false);
+            totals.take(chunk.input.number(place), &answer_row(place, operations, chunk), false, false);
         }
         Ok(())
     })
@@ -188,6 +190,8 @@ struct Sheets<'a, Results: Write, Failed: Write> {
     path: &'a Path,
     /// Whether rows whose machine is gone are not worth feeding back.
     tolerates_missing: bool,
+    /// Where tags stand that no file was read for.
+    made_tags: Option<usize>,
     results: csv::Writer<BufWriter<Results>>,
     failed: csv::Writer<BufWriter<Failed>>,
     /// What was shown last in each added column: the rows of a call say the same.
@@ -219,6 +223,7 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
         tolerates_missing: bool,
     ) -> Result<Self, ResultsError> {
         let input = &run.description;
+        let is_made = input.kind == RunKind::Undo || input.input_path.starts_with(RETAGGING_PREFIX);
         let mut results = BufWriter::with_capacity(1 << 16, results);
         let mut failed = BufWriter::with_capacity(1 << 16, failed);
         let failure = |source| ResultsError::File { path: path.to_owned(), source };
@@ -230,6 +235,7 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
             run,
             path,
             tolerates_missing,
+            made_tags: is_made.then(|| input.header.iter().position(|name| name == "tag")).flatten(),
             results: csv::WriterBuilder::new().delimiter(input.delimiter).from_writer(results),
             failed: csv::WriterBuilder::new().delimiter(input.delimiter).flexible(true).from_writer(failed),
             latest: Default::default(),
@@ -257,8 +263,10 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
             }
             let (row, answer) = (chunk.input.number(place), answer_row(place, operations, chunk));
             let tolerated = self.tolerates_missing && answer.is_about_missing_machine();
-            self.write_row(&cells, row, &answer, tolerated).map_err(|error| self.failure(error))?;
-            totals.take(row, &answer, tolerated);
+            let is_unsaid = self.is_unsaid(&cells);
+            let is_fed_back = answer.is_worth_feeding_back() && !tolerated && !is_unsaid;
+            self.write_row(&cells, row, &answer, is_fed_back).map_err(|error| self.failure(error))?;
+            totals.take(row, &answer, tolerated, is_unsaid);
         }
         Ok(())
     }
@@ -268,7 +276,7 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
         cells: &ByteRecord,
         row: u32,
         answer: &RowAnswer,
-        tolerated: bool,
+        is_fed_back: bool,
     ) -> Result<(), csv::Error> {
         let width = self.run.description.header.len();
         for position in 0..width {
@@ -281,10 +289,16 @@ impl<'a, Results: Write, Failed: Write> Sheets<'a, Results, Failed> {
             }
         }
         self.results.write_record(None::<&[u8]>)?;
-        if answer.is_worth_feeding_back() && !tolerated {
+        if is_fed_back {
             self.failed.write_byte_record(cells)?;
         }
         Ok(())
+    }
+
+    /// Whether a file would say something else: the blanks around a tag count in what the tenant has, and not in a cell.
+    fn is_unsaid(&self, cells: &ByteRecord) -> bool {
+        let tag = self.made_tags.and_then(|column| std::str::from_utf8(cells.get(column)?).ok());
+        tag.is_some_and(|tag| tag.trim() != tag)
     }
 
     fn flush(&mut self) -> Result<(), ResultsError> {
@@ -311,7 +325,7 @@ impl Totals {
         self.statuses.get(&status).copied().unwrap_or(0)
     }
 
-    fn take(&mut self, row: u32, answer: &RowAnswer, tolerated: bool) {
+    fn take(&mut self, row: u32, answer: &RowAnswer, tolerated: bool, is_unsaid: bool) {
         self.rows += 1;
         *self.statuses.entry(answer.status).or_default() += 1;
         if tolerated {
@@ -323,7 +337,7 @@ impl Totals {
         if !answer.is_worth_feeding_back() {
             return;
         }
-        self.failed_rows += 1;
+        *(if is_unsaid { &mut self.unsaid } else { &mut self.failed_rows }) += 1;
         let key = ErrorKey { status: answer.status, http_status: answer.http_status, code: answer.error_code.clone() };
         if let Some(group) = self.errors.get_mut(&key) {
             group.rows += 1;

@@ -260,6 +260,11 @@ impl RunSummary<'_> {
                 let _written = writeln!(text, "{what}: {failed} ({rows})");
             }
         }
+        if self.totals.unsaid > 0 {
+            let rows = counted(self.totals.unsaid, "row that was not done is", "rows that were not done are");
+            let why = "its tag begins or ends with a blank, which no file can say; run the same command again";
+            let _written = writeln!(text, "{rows} in no file: {why}");
+        }
         if let Some(advice) = self.next() {
             let _written = writeln!(text, "{}", advice.text());
         }

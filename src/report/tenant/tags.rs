@@ -6,6 +6,7 @@ use console::{measure_text_width, truncate_str};
 use serde_json::{Value, json};
 
 use crate::input::Excerpt;
+use crate::outside::line_unmistakable;
 use crate::plan::tag_list::{ListedTag, TagList};
 use crate::words::{counted, group_digits};
 
@@ -60,7 +61,7 @@ impl TagsReport<'_> {
 
 /// A tag in its columns. One with blanks at an end would look like another, so it stands in quotation marks.
 fn shown(tag: &str) -> String {
-    let excerpt = Excerpt::new(tag).to_string();
+    let excerpt = Excerpt::new(&line_unmistakable(tag)).to_string();
     let is_padded = excerpt.trim() != excerpt;
     let shown = if is_padded { format!("\"{excerpt}\"") } else { excerpt };
     if measure_text_width(&shown) <= TAG_COLUMNS {

@@ -31,6 +31,7 @@ fn totals() -> Totals {
     };
     Totals {
         lacks_orders: false,
+        unsaid: 0,
         rows: 1703,
         statuses: [(Status::Succeeded, 1690), (Status::Failed, 10), (Status::Invalid, 3)].into(),
         errors: [
