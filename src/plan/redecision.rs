@@ -49,8 +49,8 @@ pub(crate) fn redecide(wish: StoredWish, today: Today, listing: Listing, unliste
         return redecide_undo(wish, today);
     }
     if today.held != wish.wanted && is_over(wish, today) {
-        // What the service has refused says so itself.
-        return if wish.earlier == Earlier::Failed { Decision::Kept } else { Decision::ChangedSince };
+        // What the service has refused, too, or its row would be fed back over the later run.
+        return Decision::ChangedSince;
     }
     let sent = match carried(wish.earlier, today, wish.wanted) {
         Carried::Kept => return Decision::Kept,
@@ -162,8 +162,7 @@ mod tests {
                 let wish = StoredWish { is_undo: false, earlier, wanted: HIGH, before: NORMAL };
                 redecide(wish, Today { held, written_later: Some(LOW) }, Listing::Listed, UnlistedPolicy::Try)
             };
-            assert_eq!([NotSent, MayBeDone, Succeeded].map(decided), [Decision::ChangedSince; 3]);
-            assert_eq!(decided(Failed), Decision::Kept, "the service's refusal says so itself");
+            assert_eq!([NotSent, MayBeDone, Succeeded, Failed].map(decided), [Decision::ChangedSince; 4]);
         }
     }
 

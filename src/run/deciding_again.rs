@@ -172,7 +172,9 @@ pub(super) async fn leave_overwritten(store: &Store, run: RunKey, asked: Asked) 
         let gives_way = match known.state {
             OperationState::Succeeded => true,
             // What may have been done stays so, and says so.
-            OperationState::Pending | OperationState::Refused | OperationState::Unknown => asked == Asked::Before,
+            OperationState::Pending | OperationState::Refused | OperationState::Unknown | OperationState::Failed => {
+                asked == Asked::Before
+            }
             _ => false,
         };
         gives_way && written.is_some_and(|written| written != wanted)

@@ -2,6 +2,7 @@
 //! none takes back what was asked for later.
 
 use super::*;
+use crate::api::{Answer, Response};
 use crate::model::DeviceValue;
 
 fn setting(value: &str, machines: std::ops::RangeInclusive<u32>) -> String {
@@ -219,6 +220,35 @@ async fn what_a_later_run_has_overwritten_is_no_row_that_nobody_came_to() {
     world.apply(&setting("High", 1..=12), &interrupted_after(50)).await.exits(ExitStatus::StoppedEarly);
     world.apply(&setting("High", 1..=12), &Invocation::default()).await.exits(ExitStatus::Done);
     assert_eq!(values(&world, DeviceValue::High, 1..=12), 12);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_and_a_later_run_found_as_it_was_asked_is_left_and_not_to_be_fed_back() {
+    // The list is read, or the run ends before that.
+    for interrupted in [false, true] {
+        let world = World::of(12);
+        let body = br#"{"error":{"code":"DisallowedOperation","message":"not allowed"}}"#.to_vec();
+        let refusal = Answer::Response(Response { status: 403, body, ..Response::default() });
+        world.service.is_in_trouble(service::Trouble::Answer(refusal));
+        let blind = Invocation { inventory: false, ..interrupted_after(220) };
+        let run = world.apply(&setting("High", 1..=12), &blind).await.exits(ExitStatus::StoppedEarly);
+        assert!(run.statuses().get("failed").is_some_and(|failed| (2..10).contains(failed)), "{}", run.data);
+        world.service.is_in_trouble(None);
+        let run = run.run_id();
+        let later = Invocation { joins: false, ..Invocation::default() };
+        world.apply(&setting("Normal", 1..=12), &later).await.exits(ExitStatus::Done);
+        let writes = world.service.writes().len();
+        if interrupted {
+            let said = world.resume(Some(&run), &interrupted_after(50)).await.exits(ExitStatus::StoppedEarly);
+            assert_eq!(fates(&said), [(fate("not_attempted", "changed_since"), 12)].into(), "{}", said.data);
+        }
+        for limit in [Some(0), Some(3), None] {
+            let said = world.resume(Some(&run), &Invocation { limit, ..Invocation::default() }).await;
+            let is_left = said.data.is_empty() || fates(&said) == [(fate("not_attempted", "changed_since"), 12)].into();
+            assert!(is_left, "{limit:?}: {}", said.data);
+        }
+        assert_eq!((values(&world, DeviceValue::Normal, 1..=12), world.service.writes().len()), (12, writes));
+    }
 }
 
 /// Goes on at once or an hour later with a run that was left, or with its undo, after others have changed what it had done.

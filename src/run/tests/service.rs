@@ -88,9 +88,9 @@ impl Service {
         });
     }
 
-    /// From now on everybody meets this.
-    pub(super) fn is_in_trouble(&self, trouble: Trouble) {
-        self.log().trouble = Some(trouble);
+    /// From now on everybody meets this, or nothing any more.
+    pub(super) fn is_in_trouble(&self, trouble: impl Into<Option<Trouble>>) {
+        self.log().trouble = trouble.into();
     }
 
     fn trouble(&self) -> Option<Trouble> {
