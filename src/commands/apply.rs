@@ -27,7 +27,7 @@ pub(super) async fn apply(options: ApplyOptions, command: CommandContext<'_>) ->
     let planning = planning_options(&options.planning, guard(&options.guard, options.planning.no_inventory)?);
     // What the command line lacks is told before the consent that it lacks, too.
     let reading_options = options.input.repeated();
-    let input = input_order(&options.input, &command.general.settings, planning.inventory).await?;
+    let input = input_order(&options.input, &command.general.settings, planning.inventory)?;
     let target = rows_target("results", options.output.as_deref(), command.general)?;
     let asks = asks(options.changing.limits.yes, options.sandbox, !is_piped)?;
     let setup = CommandSetup::to_change(command, options.sandbox, &options.changing)?;
@@ -38,7 +38,7 @@ pub(super) async fn apply(options: ApplyOptions, command: CommandContext<'_>) ->
         run: run_options(asks, options.planning.no_bulk, options.changing),
         joins: !options.fresh,
     };
-    let reading = Pending::check(input, options.sandbox, command.screen);
+    let reading = Pending::check(input, &options.input.filter, options.sandbox, command.screen);
     let input = setup.before_the_deadline(reading).await?;
     if let Pending::Checked { input, .. } = &input {
         order.target.check(command.reserved, input.header())?;

@@ -51,7 +51,7 @@ pub(super) fn input_name(path: &Path) -> String {
 }
 
 /// The input, and how it is to be read. Machines may be named if the inventory is read to look them up in.
-pub(super) async fn input_order(
+pub(super) fn input_order(
     arguments: &InputArguments,
     settings: &Profile,
     names_allowed: bool,
@@ -72,7 +72,7 @@ pub(super) async fn input_order(
         path: input_name(&arguments.input),
         is_file: input_path(arguments).is_some(),
         source,
-        filter: filter(&arguments.filter).await?,
+        filter: typed_filter(&arguments.filter)?,
         options: InputOptions {
             encoding,
             accepted: arguments.accept.iter().copied().collect(),
@@ -138,24 +138,25 @@ fn signed_in(settings: &Profile) -> Option<String> {
 /// The longest file of a filter that is read; longer ones are refused as filters.
 const FILTER_FILE_BYTES: u64 = 2 * 1024 * 1024;
 
-/// The filter that was typed, or stands in a file.
-pub(super) async fn filter(arguments: &FilterOptions) -> Result<Option<NamedFilter>, CommandError> {
-    let now = Timestamp::now();
-    if let Some(text) = &arguments.filter {
-        return NamedFilter::parse("--where".to_owned(), text, now).map(Some);
-    }
+/// The filter that was typed.
+pub(super) fn typed_filter(arguments: &FilterOptions) -> Result<Option<NamedFilter>, CommandError> {
+    let parse = |text: &String| NamedFilter::parse("--where".to_owned(), text, Timestamp::now());
+    arguments.filter.as_ref().map(parse).transpose()
+}
+
+/// The filter that stands in a file. That may be a pipe with a slow writer, which is waited for elsewhere.
+pub(super) async fn filter_of_file(arguments: &FilterOptions) -> Result<Option<NamedFilter>, CommandError> {
     let Some(path) = &arguments.where_file else { return Ok(None) };
     let unreadable = |error: io::Error| {
         let hint = format!("--where-file needs a file of text in UTF-8 that can be read, and {} cannot", shown(path));
         CommandError::new(ExitStatus::Usage, error, Some(hint))
     };
     let file = path.clone();
-    // A pipe may have a slow writer, and an interrupt is heard meanwhile.
     let reading = tokio::task::spawn_blocking(move || {
         String::from_utf8(read_at_once(&file, FILTER_FILE_BYTES)?).map_err(io::Error::other)
     });
     let text = reading.await.map_err(|_stopped| CommandError::cancelled())?.map_err(unreadable)?;
-    NamedFilter::parse(shown(path), text.trim_start_matches('\u{feff}'), now).map(Some)
+    NamedFilter::parse(shown(path), text.trim_start_matches('\u{feff}'), Timestamp::now()).map(Some)
 }
 
 /// An input that is checked, or will be once the tenant's machines are read.
@@ -169,9 +170,17 @@ pub(super) enum Pending {
 }
 
 impl Pending {
-    /// Checks an input, unless what it means hangs on the tenant's machines. A sandbox is made of what an input names, and so
+    /// Reads the filter, if it stands in a file, and checks an input, unless what it means hangs on the tenant's machines. A sandbox is made of what an input names, and so
     /// cannot say which of its rows are meant; nor can anybody where the machines are not to be read.
-    pub(super) async fn check(order: InputOrder, sandbox: bool, screen: &Screen) -> Result<Self, CommandError> {
+    pub(super) async fn check(
+        mut order: InputOrder,
+        filter: &FilterOptions,
+        sandbox: bool,
+        screen: &Screen,
+    ) -> Result<Self, CommandError> {
+        if let Some(filter) = filter_of_file(filter).await? {
+            order.filter = Some(filter);
+        }
         if !order.waits_for_machines() {
             let began = Instant::now();
             let input = Box::new(check_input(order, screen).await?);

@@ -22,8 +22,8 @@ pub(super) async fn plan(options: PlanOptions, command: CommandContext<'_>) -> R
     }
     let setup = CommandSetup::new(command, options.sandbox, &options.service, &options.quota, None)?;
     let planning = planning_options(&options.planning, guard(&options.guard, options.planning.no_inventory)?);
-    let order = input_order(&options.input, &command.general.settings, planning.inventory).await?;
-    let input = Pending::check(order, options.sandbox, command.screen).await?;
+    let order = input_order(&options.input, &command.general.settings, planning.inventory)?;
+    let input = Pending::check(order, &options.input.filter, options.sandbox, command.screen).await?;
     let connection = setup.connect_for(&input).await?;
     let plan = async |tenant: &_, context: &mut _| {
         let input = input.finish(tenant, context).await?;

@@ -18,8 +18,8 @@ pub(super) async fn verify(options: VerifyOptions, command: CommandContext<'_>) 
     if let Some(target) = &target {
         target.check_for_verification(command.reserved)?;
     }
-    let order = input_order(&options.input, &command.general.settings, true).await?;
-    let input = Pending::check(order, options.sandbox, command.screen).await?;
+    let order = input_order(&options.input, &command.general.settings, true)?;
+    let input = Pending::check(order, &options.input.filter, options.sandbox, command.screen).await?;
     let connection = setup.connect_for(&input).await?;
     let skip = options.skip_missing_machines;
     setup

@@ -42,7 +42,7 @@ impl ProgressReport {
         }
         let bar = ProgressBar::new(progress.operations);
         // The template is ours; should the library refuse it, its own look will do.
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent:>3}%\n{wide_msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent:>3}%\n{msg}") {
             bar.set_style(style.progress_chars("━╸─"));
         }
         self.bar = Some(self.screen.add_bar(bar));
@@ -51,7 +51,8 @@ impl ProgressReport {
     fn update(&mut self, progress: &Progress) {
         if let Some(bar) = &self.bar {
             bar.set_position(progress.settled());
-            bar.set_message(status_line(progress, &self.time_zone));
+            let waits = why_it_waits(progress, &self.time_zone).map(|why| format!("\n{why}"));
+            bar.set_message(format!("{}{}", standing(progress, &self.time_zone), waits.unwrap_or_default()));
         } else if !self.quiet && progress.operations > 0 && self.pace.is_due(progress.elapsed, progress.waiting) {
             self.screen.remark(&status_line(progress, &self.time_zone));
         }
@@ -87,8 +88,18 @@ impl Observer for ProgressReport {
     }
 }
 
-/// One line about where the run stands.
+/// One line about why the run waits, if it does, and where it stands.
 fn status_line(progress: &Progress, time_zone: &TimeZone) -> String {
+    let standing = standing(progress, time_zone);
+    why_it_waits(progress, time_zone).map_or_else(|| standing.clone(), |why| format!("{why}; {standing}"))
+}
+
+fn why_it_waits(progress: &Progress, time_zone: &TimeZone) -> Option<String> {
+    progress.waiting.map(|(cause, until)| waiting_text(cause, until, time_zone))
+}
+
+/// What is done, and when the rest is.
+fn standing(progress: &Progress, time_zone: &TimeZone) -> String {
     let failed = progress.count(Status::Failed) + progress.count(Status::Unknown);
     let calls: u64 = progress.calls.values().sum();
     let mut line = format!(
@@ -103,11 +114,7 @@ fn status_line(progress: &Progress, time_zone: &TimeZone) -> String {
         // Writing into a string cannot fail.
         let _written = write!(line, "; {ends} about {}{left}", clock_time(at, time_zone));
     }
-    // A narrow terminal cuts the end of the line, and why nothing moves is what people look for.
-    match progress.waiting {
-        Some((cause, until)) => format!("{}; {line}", waiting_text(cause, until, time_zone)),
-        None => line,
-    }
+    line
 }
 
 /// When the run will be finished, as far as can be told: not before the next call, and at no known time where nobody knows

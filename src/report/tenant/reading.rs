@@ -52,7 +52,7 @@ impl ReadingReport {
         }
         let bar = ProgressBar::new_spinner();
         // The template is ours; should the library refuse it, its own look will do.
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
             bar.set_style(style);
         }
         let bar = self.screen.add_bar(bar);
@@ -113,7 +113,6 @@ fn status_line(progress: &ReadProgress, time_zone: &TimeZone) -> String {
         group_digits(progress.machines),
         counted(progress.calls, "call", "calls")
     );
-    // A narrow terminal cuts the end of the line, and why nothing moves is what people look for.
     match progress.waiting {
         Some((cause, until)) => format!("{}; {line}", waiting_text(cause, until, time_zone)),
         None => line,

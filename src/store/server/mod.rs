@@ -25,7 +25,7 @@ pub(crate) use self::address::{AddressError, PasswordSource, ServerAddress};
 pub(super) use self::owner::Owner;
 use self::owner::{NOTE, SharedCommits};
 use self::restoring::OwnDeeds;
-use self::takeovers::{Found, KnownCommits, LONGEST_PAUSE, tells_reign};
+use self::takeovers::{Found, KnownCommits, LONGEST_PAUSE, told_reign};
 use super::StoreError;
 use crate::store::engine::absence::{Contact, Patience};
 use crate::store::engine::job::Job;
@@ -151,7 +151,7 @@ impl Server {
         }
         if self.session.as_ref().is_none_or(Session::is_closed) {
             let session = self.address.connect(self.contact.patience())?.shown_by(self.waiting.clone());
-            self.tells_reign = tells_reign(&session)?;
+            self.tells_reign = told_reign(&session)?.is_some();
             self.session = Some(session);
         }
         if self.writes { self.write(work, doubtful) } else { self.read(work) }

@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use super::ServerAddress;
+use super::takeovers::told_reign;
 use crate::store::StoreError;
 use crate::store::engine::absence::Patience;
 use crate::store::engine::schema::{MIGRATIONS, SCHEMA_VERSION};
@@ -81,10 +82,16 @@ impl Form {
 /// Makes sure that the tables are there, and of the newest form.
 pub(super) fn prepare(address: &ServerAddress, patience: &Patience) -> Result<(), Problem> {
     let session = address.connect(patience)?;
+    let reign = told_reign(&session)?;
     session.simple(&format!("BEGIN; {SETTINGS}"))?;
     let transaction = Transaction::on(&session);
-    if form(&transaction)? != Form::NEWEST {
+    let form = form(&transaction)?;
+    if form != Form::NEWEST {
         bring_up_to_date(&session, &transaction)?;
+    }
+    if let Some(reign) = reign.filter(|_| form == Form::NONE) {
+        // The first process may begin on a server that is lost with all that it has written.
+        transaction.execute("UPDATE custody SET reign = ?1 WHERE reign = 0", [reign])?;
     }
     session.simple("COMMIT")?;
     Ok(())

@@ -31,12 +31,12 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const TIME_TO_COME_BACK: Duration =
     LONGEST_STATEMENT.saturating_add(LONGEST_PAUSE).saturating_add(LONGEST_SIGN_IN).saturating_add(LONGEST_CONNECT);
 
-/// Whether this server tells its reign to whoever asks.
-pub(super) fn tells_reign(session: &Session) -> Result<bool, SqlError> {
+/// Which reign this is, if the server tells that to whoever asks. To be asked outside of transactions.
+pub(super) fn told_reign(session: &Session) -> Result<Option<i64>, SqlError> {
     match session.simple(&format!("SELECT {REIGN}")) {
-        Ok(reign) => Ok(reign.is_some()),
+        Ok(told) => Ok(told.and_then(|digits| i64::from_str_radix(&digits, 16).ok())),
         Err(lost) if lost.is_lost_connection() => Err(lost),
-        Err(_not_for_us) => Ok(false),
+        Err(_not_for_us) => Ok(None),
     }
 }
 

@@ -240,6 +240,63 @@ fn rows_in_force<'a>(case: &'a Case<'_>, told: &'a Told) -> Option<Cow<'a, [Row]
         return Some(chosen.cloned().collect());
     }
     let run = told.run.as_deref()?;
-    let mut earlier = case.told.iter().filter(|other| other.number < told.number && other.run.as_deref() == Some(run));
+    // An edited file that was refused is nobody's wish.
+    let is_earlier = |other: &&Told| {
+        other.number < told.number && other.run.as_deref() == Some(run) && !matches!(other.end, End::Exited(2 | 3 | 6))
+    };
+    let mut earlier = case.told.iter().filter(is_earlier);
     rows_in_force(case, earlier.rfind(|other| other.deed.orders().is_some() || other.file.is_some())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tale::Tale;
+    use super::super::{Content, Deed};
+    use super::*;
+
+    fn new() -> Wish {
+        Wish::Add("new".into())
+    }
+
+    fn old() -> Wish {
+        Wish::Remove("old".into())
+    }
+
+    #[test]
+    fn a_tag_is_taken_only_when_the_other_is_there() {
+        let swapped = |in_order: bool| {
+            let mut tale = Tale::new();
+            tale.log.initial.insert(old().slot(0), Content::Tag(["old".to_owned()].into()));
+            tale.begin(Deed::Apply(0), "a");
+            tale.look();
+            let mut wishes = [old(), new()];
+            if in_order {
+                wishes.reverse();
+            }
+            for wish in &wishes {
+                tale.change(wish, 0);
+            }
+            tale.end(End::Exited(0), &[("succeeded", 0, new()), ("succeeded", 0, old())]);
+            tale
+        };
+        swapped(false).comes_to(&[Kind::BreakBeforeMake]);
+        swapped(true).comes_to(&[]);
+        // A file that was edited meanwhile counts if it was taken.
+        let edited = |end: End| {
+            let mut tale = Tale::new();
+            tale.log.initial.insert(old().slot(0), Content::Tag(["old".to_owned()].into()));
+            tale.begin(Deed::Apply(0), "a");
+            tale.look();
+            tale.end(End::Killed, &[("not_attempted", 0, old())]);
+            tale.begin(Deed::Apply(0), "a");
+            tale.end(end, &[("not_attempted", 0, new()), ("not_attempted", 0, old())]);
+            tale.begin(Deed::Resume(0), "a");
+            tale.look();
+            tale.change(&old(), 0);
+            tale.end(End::Exited(0), &[("succeeded", 0, old())]);
+            tale
+        };
+        edited(End::Exited(3)).comes_to(&[]);
+        edited(End::Killed).comes_to(&[Kind::BreakBeforeMake]);
+    }
 }

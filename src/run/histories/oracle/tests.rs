@@ -365,27 +365,6 @@ fn what_was_answered_is_not_sent_again() {
 }
 
 #[test]
-fn a_tag_is_taken_only_when_the_other_is_there() {
-    let swapped = |in_order: bool| {
-        let mut tale = Tale::new();
-        tale.log.initial.insert(remove("old").slot(0), Content::Tag(["old".to_owned()].into()));
-        tale.begin(Deed::Apply(0), "a");
-        tale.look();
-        let mut wishes = [remove("old"), add("new")];
-        if in_order {
-            wishes.reverse();
-        }
-        for wish in &wishes {
-            tale.change(wish, 0);
-        }
-        tale.end(DONE, &[("succeeded", 0, add("new")), ("succeeded", 0, remove("old"))]);
-        tale
-    };
-    swapped(false).comes_to(&[Kind::BreakBeforeMake]);
-    swapped(true).comes_to(&[]);
-}
-
-#[test]
 fn calls_that_may_not_be_made_are_found() {
     let mut tale = added();
     tale.log.note(tale.now, Event::Trespass("one too many".into()));

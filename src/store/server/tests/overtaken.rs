@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 use super::between::Line;
 use super::cluster::{self, Cluster, Place};
 use super::{new_run, request, settlement, up_for};
+use crate::store::engine::absence::Patience;
 use crate::store::trust::unknown_calls::Uncertainty;
-use crate::store::{AccountKey, Admission, AttemptTicket, Reader, Refusal, RunKey, RunState, Settlement, Store};
+use crate::store::{
+    AccountKey, Admission, AttemptTicket, Reader, Refusal, RunKey, RunState, Settlement, Store, server,
+};
 
 /// Two servers and a line to whichever is the first one.
 struct Pair {
@@ -104,6 +107,25 @@ async fn asked_until_all_are_back(pair: &Pair, store: &Store, account: AccountKe
         assert!(began.elapsed() < Duration::from_mins(2), "others are waited for in vain");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_takeover_is_seen_also_where_the_very_first_process_is_lost() {
+    let Some(mut pair) = Pair::start() else { return };
+    let address = pair.line.address(&pair.of_first);
+    let made = tokio::task::spawn_blocking(move || server::prepare(&address, &Patience::default()));
+    made.await.expect("an answer").expect("tables");
+    pair.leave_behind();
+    let lost = pair.store(1).await;
+    let account = lost.account("tenant", "app").await.expect("an account");
+    call(&lost, account, None).await;
+    drop(lost);
+    pair.fail_over();
+    pair.line.mend();
+    let next = pair.store(1).await;
+    let account = next.account("tenant", "app").await.expect("an account");
+    let admission = next.admit(request(account, None, "9/1h")).await.expect("an answer");
+    assert!(matches!(admission, Admission::Refused(Refusal::AwaitsOthers)), "{admission:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
