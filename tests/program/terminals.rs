@@ -116,6 +116,19 @@ fn whoever_says_yes_gets_what_the_plan_says() {
 }
 
 #[test]
+fn a_narrow_terminal_shows_all_of_where_a_run_stands() {
+    let rows: String = (1..=6).map(|machine| format!("{},,Set,High\n", crate::machines::id(machine))).collect();
+    let rehearsal = Rehearsal::new().file(format!("machineId,tag,action,value\n{rows}"));
+    let Prepared { command, folder: _folder, sandbox: _sandbox, .. } =
+        rehearsal.quota("3/2s").with("--color never").prepare();
+    let mut terminal = Terminal::start(command, 50);
+    terminal.waits_until_it_shows("waiting for the quota of 3 calls in 2 s");
+    terminal.waits_until_it_shows(" of 6 operations, 0 failed, ");
+    terminal.waits_until_it_shows(" calls; done about ");
+    assert_eq!(terminal.end(), Some(0), "{}", terminal.shown());
+}
+
+#[test]
 fn a_terminal_that_goes_away_ends_the_run_in_order() {
     at_once(["", "-q", "--json", "-vv", "--json -q", "--log-format json -v"], |options| {
         let rehearsal = Rehearsal::new().sandbox("--latency 30ms").rows(&rows_adding("A", ROWS));
