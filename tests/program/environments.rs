@@ -119,6 +119,18 @@ fn pipes_that_nobody_serves_are_refused_or_end_with_the_deadline() {
             "it is no ordinary file",
         ),
         ("mkfifo w; exec $TAGFLEET apply a.csv --sandbox --yes --where-file w", 2, "w"),
+        // Somebody has it open, and writes nothing.
+        (
+            "mkfifo w; exec 3<>w; exec $TAGFLEET apply a.csv --sandbox --yes --where-file w --deadline 1s",
+            5,
+            "stopped at its deadline",
+        ),
+        (
+            "mkfifo w; exec 3<>w; TAGFLEET_TOKEN=x exec $TAGFLEET tags remove A --yes --where-file w --deadline 1s \
+             --base-url http://127.0.0.1:9",
+            5,
+            "stopped at its deadline",
+        ),
         ("mkdir -m 700 -p state/tagfleet.sqlite3; exec $TAGFLEET runs", 7, "it is no ordinary file"),
         ("mkfifo t; exec $TAGFLEET apply a.csv --yes --token-file t --base-url http://127.0.0.1:9", 2, "t"),
         ("mkfifo t; TAGFLEET_TOKEN=x exec $TAGFLEET plan a.csv --ca-file t --base-url http://127.0.0.1:9", 2, "t"),
