@@ -78,9 +78,9 @@ pub(crate) fn keep_password_of(address: &str) -> bool {
 }
 
 /// The proxy that calls go through, and which variable names it: as the HTTP library finds it, which goes without one where
-/// it cannot read the address.
+/// it cannot read the address, and takes one that does not speak HTTP for one that is away.
 fn proxy(environment: Environment<'_>) -> Result<Option<(&'static str, Url)>, ConfigError> {
-    const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+    const SCHEMES: [&str; 2] = ["http", "https"];
     let set = |names: [&'static str; 2]| {
         let mut set = names.into_iter().filter_map(|name| Some((name, environment(name)?.into_string().ok()?)));
         set.next().filter(|(_, text)| !text.is_empty())
@@ -230,7 +230,7 @@ mod tests {
                 Err(error) => Some(error.to_string()),
             }
         };
-        let all = ("ALL_PROXY", "socks5h://b:1080");
+        let all = ("ALL_PROXY", "https://b:1080");
         assert_eq!(found(&[("https_proxy", "http://a:1"), all]).as_deref(), Some("https_proxy http://a:1/"));
         assert_eq!(
             found(&[("HTTPS_PROXY", "10.0.0.1:8080"), all]).as_deref(),
@@ -238,14 +238,14 @@ mod tests {
         );
         assert_eq!(
             found(&[("HTTPS_PROXY", ""), ("https_proxy", "http://a:1"), all]).as_deref(),
-            Some("ALL_PROXY socks5h://b:1080")
+            Some("ALL_PROXY https://b:1080/")
         );
         assert_eq!(found(&[("HTTPS_PROXY", "")]), None);
-        for text in ["::bad::", "ftp://a:1", "http://", "http://canary word@a"] {
+        for text in ["::bad::", "ftp://a:1", "socks5://a:1", "SOCKS5H://a", "http://", "http://canary word@a"] {
             let said = found(&[("HTTPS_PROXY", text), all]);
             assert_eq!(
                 said.as_deref(),
-                Some("the environment variable HTTPS_PROXY does not hold a proxy's address"),
+                Some("the environment variable HTTPS_PROXY does not hold the address of an HTTP proxy"),
                 "{text}"
             );
         }

@@ -6,9 +6,10 @@
 # DIRECTORY/*.csv        what to apply, one file after the other in the order of their names. Put a file there by renaming,
 #                        so that it is never seen half written. Files that a night was too short for stay.
 # DIRECTORY/done/        inputs, results and summaries, named by the time of the run.
-# DIRECTORY/refused/     inputs that were refused as a whole; fix them and put them back.
+# DIRECTORY/refused/     inputs that were refused as a whole, named likewise; fix them and put them back.
 #
-# The options go to tagfleet: --client-secret-file FILE, or --sandbox for a rehearsal. Secrets come from files or from the
+# The options go to tagfleet: --client-secret-file FILE, or --sandbox for a rehearsal; none that leaves rows for another
+# time, as --limit does. Secrets come from files or from the
 # environment, never from the command line, which every user of the computer can read. --deadline 06:00, or 8h, counts for
 # the night as a whole: after it no call starts, and no further file is begun. It needs GNU date.
 #
@@ -29,8 +30,8 @@ mkdir -p "$directory/done" "$directory/refused"
 messages=$(mktemp)
 trap 'rm -f "$messages"' EXIT
 
-# A stop request reaches tagfleet too, which then awaits its calls in flight. This script must outlive it, and begin
-# nothing more.
+# A stop request from systemd or a terminal reaches tagfleet too, which then awaits its calls in flight. This script must
+# outlive it, and begin nothing more. One to this script alone lets the file under way come to its end.
 stopped=
 trap 'stopped=yes' HUP INT TERM
 
@@ -82,6 +83,10 @@ while [ "$count" -gt 0 ]; do
         count=$((count - 1))
         ;;
     --deadline=*) end_of_night=$(moment_of "${1#--deadline=}") ;;
+    --limit | --limit=*)
+        say "--limit leaves rows for another time, and a file that is done is put away; nothing was sent"
+        exit 2
+        ;;
     *) set -- "$@" "$1" ;;
     esac
     shift
@@ -123,8 +128,9 @@ apply() {
         say "$name.csv is done, but not every row succeeded; $run.results.csv says why, $run.failed.csv holds the rows"
         ;;
     3)
-        mv "$file" "$directory/refused/$name.csv"
-        say "$name.csv was refused and nothing was sent; fix $directory/refused/$name.csv and put it back"
+        refused=$directory/refused/${run##*/}.csv
+        mv "$file" "$refused"
+        say "$name.csv was refused and nothing was sent; fix $refused and put it back as $name.csv"
         ;;
     4)
         say "$name.csv was stopped: the service refused the sign-in or the permission; the next run goes on with it"
@@ -145,9 +151,16 @@ apply() {
 }
 
 gravest=0
+last=
 for file in "$directory"/*.csv; do
     # No file at all leaves the pattern itself.
     [ -e "$file" ] || continue
+    if [ -n "$stopped" ]; then
+        say "${last##*/} was the last one of this night; ${file##*/} and what comes after it wait for the next one"
+        gravest=$(graver "$gravest" 5)
+        break
+    fi
+    last=$file
     if [ -z "$end_of_night" ]; then
         apply "$file" "$@"
     elif [ "$end_of_night" -gt "$(date +%s)" ]; then
@@ -160,9 +173,5 @@ for file in "$directory"/*.csv; do
     gravest=$(graver "$gravest" "$status")
     # What stops one file by itself leaves the others; what is wrong with sign-in, options or disk does not.
     case $status in 0 | 1 | 3 | 5 | 6) ;; *) stopped=yes ;; esac
-    if [ -n "$stopped" ]; then
-        say "${file##*/} was the last one of this night"
-        break
-    fi
 done
 exit "$gravest"

@@ -92,7 +92,10 @@ pub(crate) fn parse_base_url(text: &str, foreign_host_allowed: bool) -> Result<U
         return Err(refused("is not https", "only a server on loopback may be called by http"));
     }
     if !loopback && !foreign_host_allowed && !is_microsoft_host(&host) {
-        return Err(refused("is not a Microsoft host", "if it is meant, add --allow-host"));
+        return Err(refused(
+            "leads to no host of Microsoft's API",
+            "the API is at https://api.security.microsoft.com, or where --cloud has it; if another host is meant, add --allow-host",
+        ));
     }
     let path = url.path().trim_end_matches('/');
     // Microsoft's documentation writes the base with `/api` in places; the paths of the calls begin with it.
@@ -350,7 +353,7 @@ mod tests {
             (
                 "https://api.security.microsoft.com.evil.example",
                 false,
-                "the base URL https://api.security.microsoft.com.evil.example is not a Microsoft host",
+                "the base URL https://api.security.microsoft.com.evil.example leads to no host of Microsoft's API",
             ),
             (
                 "https://user:hunter2@api.security.microsoft.com",

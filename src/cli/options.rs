@@ -375,11 +375,16 @@ pub(crate) struct ServiceOptions {
     pub token_file: Option<PathBuf>,
 }
 
+/// The service's own quota.
+pub(super) const USUAL_QUOTA: &str = "100/1m,1500/1h";
+/// All of the quota, in percent.
+pub(super) const WHOLE_SHARE: u8 = 100;
+
 /// The quota, and patience with the service: of every command that calls it.
 #[derive(Debug, Args)]
 pub(crate) struct QuotaOptions {
     /// Calls per window, for each bucket; off for none
-    #[arg(long, value_name = "SPEC", default_value = "100/1m,1500/1h", help_heading = "Quota")]
+    #[arg(long, value_name = "SPEC", default_value = USUAL_QUOTA, help_heading = "Quota")]
     pub quota: Quota,
     /// What the service counts together
     #[arg(long, value_enum, default_value_t = QuotaScope::Api, value_name = "SCOPE", help_heading = "Quota")]
@@ -387,7 +392,7 @@ pub(crate) struct QuotaOptions {
     /// Use only this share of the quota, in percent
     ///
     /// The rest is left to other programs that use the same app registration.
-    #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Quota")]
+    #[arg(long, value_name = "PERCENT", default_value_t = WHOLE_SHARE, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Quota")]
     pub quota_share: u8,
     /// How many calls may be in flight at once
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Quota")]

@@ -3,10 +3,11 @@
 use clap::ValueEnum as _;
 use clap::builder::PossibleValue;
 
-use super::options::{GeneralOptions, InputOptions, ServiceOptions};
+use super::options::{GeneralOptions, InputOptions, QuotaOptions, ServiceOptions, USUAL_QUOTA, WHOLE_SHARE};
 use super::values::StateAuth;
 use crate::api::sign_in::AuthMethod;
 use crate::outside::shell_word;
+use crate::quota::QuotaScope;
 
 impl GeneralOptions {
     /// What a command that is suggested after this one must repeat of these; each option with a blank before it.
@@ -44,6 +45,25 @@ impl ServiceOptions {
     }
 }
 
+impl QuotaOptions {
+    /// What a command must repeat that leaves others as much of the quota; each option with a blank before it.
+    pub(crate) fn repeated(&self) -> String {
+        let mut options = String::new();
+        // Who wants no bounds at all says so each time.
+        if !self.quota.is_off() && self.quota.stated() != USUAL_QUOTA {
+            options += &format!(" --quota {}", self.quota.stated());
+        }
+        let scope = self.quota_scope.to_possible_value().filter(|_| self.quota_scope != QuotaScope::default());
+        if let Some(scope) = scope {
+            options += &format!(" --quota-scope {}", scope.get_name());
+        }
+        if self.quota_share != WHOLE_SHARE {
+            options += &format!(" --quota-share {}", self.quota_share);
+        }
+        options
+    }
+}
+
 impl InputOptions {
     /// What a command must repeat that reads rows of this input again, as they are written in results: in UTF-8, whatever
     /// the settings say of inputs. Each option has a blank before it.
@@ -64,6 +84,23 @@ mod tests {
     use clap::Parser as _;
 
     use super::super::{Cli, Command};
+
+    #[test]
+    fn who_leaves_others_their_share_is_advised_to_do_so_again() {
+        for (options, repeated) in [
+            ("", ""),
+            (" --quota 1500/60m,100/60s --quota-share 100", ""),
+            (" --quota off", ""),
+            (" --quota 90/90s,5/250ms,7/2h", " --quota 5/250ms,90/90s,7/2h"),
+            (" --quota-scope app --quota-share 50 --concurrency 3", " --quota-scope app --quota-share 50"),
+        ] {
+            let line = format!("tagfleet resume{options}");
+            let Command::Resume(resume) = Cli::try_parse_from(line.split(' ')).expect("options").command else {
+                panic!("another command");
+            };
+            assert_eq!(resume.changing.quota.repeated(), repeated, "{options}");
+        }
+    }
 
     #[test]
     fn who_signs_in_like_this_is_advised_to_do_so_again() {

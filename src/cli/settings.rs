@@ -81,6 +81,11 @@ impl Call {
             && NOT_OF_RULES.iter().any(|it| it.name == key && it.is_useless(self.typed.contains("inventory")))
     }
 
+    /// Whether it only says what is set, of whatever other command.
+    fn tells_settings(&self) -> bool {
+        self.path() == ["config"]
+    }
+
     /// Whether the command goes to a tenant, and whoever it signs in as matters.
     fn calls_service(&self) -> bool {
         const OF_THE_STATE: [&str; 4] = ["runs", "results", "report", "state"];
@@ -146,6 +151,9 @@ impl Book {
         let mut both = far;
         both.extend(near);
         both.retain(|setting| !is_overruled(&setting.key, environment));
+        if call.tells_settings() {
+            return Ok(both);
+        }
         both.retain(|setting| setting.key.is_for(&call.path()) && !call.has_no_use_for(&setting.key.name));
         let has_metrics = call.typed.contains("metrics-file") || both.iter().any(|it| it.key.name == "metrics-file");
         both.retain(|setting| has_metrics || setting.key.name != "job");

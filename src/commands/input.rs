@@ -90,6 +90,13 @@ pub(super) fn input_order(
     })
 }
 
+/// Whether the command line says which rows are meant, or what for.
+pub(super) fn says_more(arguments: &InputArguments) -> bool {
+    let OrderOptions { add, remove, set_value, all } = &arguments.orders;
+    let FilterOptions { filter, where_file } = &arguments.filter;
+    *all || filter.is_some() || where_file.is_some() || set_value.is_some() || !(add.is_empty() && remove.is_empty())
+}
+
 /// The encoding that the command line names.
 pub(super) fn named_encoding(arguments: &InputArguments) -> Result<Option<&'static Encoding>, CommandError> {
     let Some(label) = &arguments.encoding else { return Ok(None) };

@@ -67,7 +67,8 @@ impl<'a> CommandSetup<'a> {
         let began = clock.boot_time();
         process_limits::allow(quota_options.concurrency)?;
         // In a rehearsal nobody signs in.
-        let calling_options = if sandbox { String::new() } else { service.repeated() } + &general.repeated();
+        let calling_options =
+            if sandbox { String::new() } else { service.repeated() + &quota_options.repeated() } + &general.repeated();
         named_files::check_certificates()?;
         let environment = |name: &str| general.settings.variable(name);
         let state = command.state_place(sandbox)?;

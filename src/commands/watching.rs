@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use super::input::{STANDARD_INPUT, input_name, input_path};
+use super::input::{STANDARD_INPUT, input_name, input_path, says_more};
 use super::pinging::{LONGEST_END, Pings, new_mark};
 use super::{outputs, stop_signals};
 use crate::api::PingClient;
@@ -322,6 +322,8 @@ impl Books {
         let nobodys = |job: &str| About { job: job.to_owned(), input_path: None };
         match command {
             Command::Apply(options) => match input_path(&options.input) {
+                // What is asked of a part of it, or by the command line, is a job of its own.
+                Some(path) if says_more(&options.input) => nobodys(&file_name(path)),
                 Some(path) => About { job: file_name(path), input_path: Some(input_name(path)) },
                 None => nobodys(STANDARD_INPUT),
             },

@@ -46,7 +46,7 @@ pub(crate) enum ConfigError {
     #[error("the environment variable {0} holds no valid text")]
     Variable(&'static str),
     /// A variable names a proxy whose address cannot be read. What it holds may be a password.
-    #[error("the environment variable {0} does not hold a proxy's address")]
+    #[error("the environment variable {0} does not hold the address of an HTTP proxy")]
     Proxy(&'static str),
     /// No encoding is called so.
     #[error("\"{}\" is not a known encoding", shown(.0))]

@@ -42,8 +42,8 @@ pub enum InputError {
     },
     /// `--encoding` says one thing, and every byte of the file another.
     #[error(
-        "the input is UTF-8, but --encoding says {chosen}; leave --encoding out, or say --encoding utf-8 where a profile has \
-         one"
+        "the input is UTF-8, and its encoding was said to be {chosen} (--encoding, or encoding in a profile or a file of rules); \
+         leave that out, or say utf-8"
     )]
     IsUtf8 {
         /// The encoding that the user named.
@@ -51,8 +51,8 @@ pub enum InputError {
     },
     /// `--encoding` says one thing and the file another.
     #[error(
-        "the input begins with the byte order mark of {marked}, but --encoding says {chosen}; \
-         leave --encoding out, or say --encoding {marked} where a profile has one"
+        "the input begins with the byte order mark of {marked}, and its encoding was said to be {chosen} (--encoding, or encoding \
+         in a profile or a file of rules); leave that out, or say {marked}"
     )]
     EncodingContradictsMark {
         /// The encoding that the mark stands for.

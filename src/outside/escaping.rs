@@ -149,6 +149,9 @@ mod tests {
         for text in ["Tier 0", "a\tb", "\u{200b}\u{feff}x\u{e0041}", "\u{a0}\\u{}", "\\"] {
             assert_eq!(line_unescaped(&line_escaped(text)), text, "{text:?}");
         }
+        for text in [r"a\u{9}b", r"\u{5c}u{9}", r"\\u{9}", "Tier 0", "\t"] {
+            assert_eq!(line_unescaped(&line_escaped(&line_unmistakable(text))), text, "{text:?}");
+        }
         for (typed, text) in [(r"a\u{9}b", "a\tb"), (r"\u{0009}", "\t"), (r"\u{E9}", "é"), (r"\u{5c}u{9}", r"\u{9}")] {
             assert_eq!(line_unescaped(typed), text);
         }

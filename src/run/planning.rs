@@ -63,8 +63,8 @@ pub(super) async fn make_plan<T: Transport>(
     options: PlanningOptions,
     context: &mut RunContext,
 ) -> Result<Result<Planned, ReadError>, CommandError> {
-    // Without a row there is nothing to be known.
-    let machines = if options.inventory && !input.sheet.requests.all.is_empty() {
+    // Without a row there is nothing to be known; what was read to find that out is counted.
+    let machines = if options.inventory && (!input.sheet.requests.all.is_empty() || tenant.has_read()) {
         match tenant.read_machines(context).await {
             Ok(machines) => Some(machines),
             Err(error) => return Ok(Err(error)),

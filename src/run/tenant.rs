@@ -223,6 +223,11 @@ impl<T: Transport> Tenant<T> {
         }
     }
 
+    /// Whether the machines were read ahead, and nobody has asked for them yet.
+    pub(super) fn has_read(&self) -> bool {
+        self.read_ahead.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Keeps what was read ahead for the next who wants to read the machines.
     pub(super) fn keep_read(&self, machines: MachinesRead) {
         *self.read_ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(machines);

@@ -48,7 +48,7 @@ fn a_file_that_cannot_be_used_is_refused_before_any_call() {
             "another encoding than its mark says",
             format!("\u{feff}{good}").into(),
             "--encoding windows-1252",
-            "the input begins with the byte order mark of UTF-8, but --encoding says windows-1252",
+            "the input begins with the byte order mark of UTF-8, and its encoding was said to be windows-1252",
         ),
         ("no machine", "tag,action\nTier 0,Add\n".into(), "", "the header on line 1 has no machine column"),
         (

@@ -53,6 +53,15 @@ const SETTINGS: &str = "[defaults]\nconcurrency = 3\nquota = \"off\"\nmax-errors
                         no-bulk = true\n[profile.a]\nconcurrency = 4\nping-success = [0, 5]\n[profile.b]\ncloud = \"eu\"\n";
 
 #[test]
+fn a_setting_of_some_commands_only_is_told_of_all() {
+    let computer = Computer::new("[defaults]\njob = \"nightly\"\n[profile.a]\noutput = \"o.csv\"\n");
+    assert_eq!(computer.origin("config", "job"), ("nightly".into(), "/tagfleet/config.toml:2".into()));
+    let (value, origin) = computer.origin("config --profile a", "output");
+    assert!(value.ends_with("o.csv"), "{value}");
+    assert_eq!(origin, "/tagfleet/config.toml:4");
+}
+
+#[test]
 fn an_option_goes_before_a_variable_before_the_profile_before_what_holds_for_all() {
     let computer = Computer::new(SETTINGS);
     for (line, key, value, origin) in [

@@ -47,9 +47,9 @@ fn formats_that_are_no_csv_are_named() {
     UTF-32BE: the input looks like UTF-32, which cannot be read; save it as UTF-8
     UTF-16LE: the input looks like UTF-16 without a byte order mark; say so with --encoding utf-16le, or save it as UTF-8
     UTF-16BE: the input looks like UTF-16 without a byte order mark; say so with --encoding utf-16be, or save it as UTF-8
-    mark and name differ: the input begins with the byte order mark of UTF-8, but --encoding says windows-1252; leave --encoding out, or say --encoding UTF-8 where a profile has one
-    marks differ: the input begins with the byte order mark of UTF-16LE, but --encoding says UTF-16BE; leave --encoding out, or say --encoding UTF-16LE where a profile has one
-    UTF-8 under another name: the input is UTF-8, but --encoding says windows-1252; leave --encoding out, or say --encoding utf-8 where a profile has one
+    mark and name differ: the input begins with the byte order mark of UTF-8, and its encoding was said to be windows-1252 (--encoding, or encoding in a profile or a file of rules); leave that out, or say UTF-8
+    marks differ: the input begins with the byte order mark of UTF-16LE, and its encoding was said to be UTF-16BE (--encoding, or encoding in a profile or a file of rules); leave that out, or say UTF-16LE
+    UTF-8 under another name: the input is UTF-8, and its encoding was said to be windows-1252 (--encoding, or encoding in a profile or a file of rules); leave that out, or say utf-8
     "#);
 }
 

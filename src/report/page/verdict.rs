@@ -39,6 +39,8 @@ pub(super) struct Verdict {
 struct Rows {
     all: u64,
     done: u64,
+    /// Rows that could not be done, which is no failure.
+    tolerated: u64,
     wrong: u64,
     unknown: u64,
     left: u64,
@@ -50,7 +52,8 @@ impl Verdict {
         let rows = Rows {
             all: figures.totals.rows,
             done: count(&[Status::Succeeded, Status::Unchanged]),
-            wrong: count(&[Status::Failed, Status::Invalid]),
+            tolerated: figures.totals.tolerated,
+            wrong: count(&[Status::Failed, Status::Invalid]).saturating_sub(figures.totals.tolerated),
             unknown: count(&[Status::Unknown]),
             left: count(&[Status::NotAttempted]),
         };
@@ -77,7 +80,7 @@ impl Rows {
     }
 
     fn judged(&self, condition: RunCondition, has_ended: bool) -> (Tone, String) {
-        let Self { all, done, wrong, unknown, left } = *self;
+        let Self { all, done, tolerated, wrong, unknown, left } = *self;
         let rows = counted(all, "row", "rows");
         let of_all = |count: u64| format!("{} of {rows}", group_digits(count));
         match condition {
@@ -102,6 +105,10 @@ impl Rows {
             ),
             RunCondition::Finished if left > 0 => {
                 (Tone::Doubtful, format!("The run is finished, and {} left out", were(left, &of_all(left))))
+            }
+            RunCondition::Finished if tolerated > 0 => {
+                let of_gone = format!("{} about machines that are gone", are(tolerated, &of_all(tolerated)));
+                (Tone::Good, format!("Everything is done that could be: {of_gone}, which is tolerated"))
             }
             RunCondition::Finished if all == 0 => {
                 (Tone::Good, "The run is finished: there was nothing to do".to_owned())
@@ -138,21 +145,31 @@ mod tests {
 
     #[test]
     fn the_gravest_comes_first() {
-        let judged = |[done, wrong, unknown, left]: [u64; 4], condition| {
-            Rows { all: done + wrong + unknown + left, done, wrong, unknown, left }.judged(condition, true)
+        let judged = |[done, tolerated, wrong, unknown, left]: [u64; 5], condition| {
+            let all = done + tolerated + wrong + unknown + left;
+            Rows { all, done, tolerated, wrong, unknown, left }.judged(condition, true)
         };
         let table = [
-            ([9, 0, 0, 0], Tone::Good, "Everything is done: all 9 rows hold"),
-            ([1, 0, 0, 0], Tone::Good, "Everything is done: its 1 row holds"),
-            ([0, 0, 0, 0], Tone::Good, "The run is finished: there was nothing to do"),
-            ([9, 1, 1, 1], Tone::Bad, "The run is finished, and 1 of 12 rows could not be done"),
-            ([9, 0, 1, 1], Tone::Doubtful, "The run is finished, and of 1 of 11 rows nobody knows whether it was done"),
-            ([9, 0, 0, 1], Tone::Doubtful, "The run is finished, and 1 of 10 rows was left out"),
+            ([9, 0, 0, 0, 0], Tone::Good, "Everything is done: all 9 rows hold"),
+            ([1, 0, 0, 0, 0], Tone::Good, "Everything is done: its 1 row holds"),
+            ([0, 0, 0, 0, 0], Tone::Good, "The run is finished: there was nothing to do"),
+            ([9, 0, 1, 1, 1], Tone::Bad, "The run is finished, and 1 of 12 rows could not be done"),
+            (
+                [9, 0, 0, 1, 1],
+                Tone::Doubtful,
+                "The run is finished, and of 1 of 11 rows nobody knows whether it was done",
+            ),
+            (
+                [9, 2, 0, 0, 0],
+                Tone::Good,
+                "Everything is done that could be: 2 of 11 rows are about machines that are gone, which is tolerated",
+            ),
+            ([9, 0, 0, 0, 1], Tone::Doubtful, "The run is finished, and 1 of 10 rows was left out"),
         ];
         for (rows, tone, headline) in table {
             assert_eq!(judged(rows, RunCondition::Finished), (tone, headline.to_owned()));
         }
         let unfinished = "The run is unfinished: 9 of 10 rows are done".to_owned();
-        assert_eq!(judged([9, 1, 0, 0], RunCondition::Unfinished), (Tone::Doubtful, unfinished));
+        assert_eq!(judged([9, 0, 1, 0, 0], RunCondition::Unfinished), (Tone::Doubtful, unfinished));
     }
 }

@@ -101,12 +101,18 @@ pub(crate) async fn write_results(
     }
 }
 
-/// Counts the rows of a run as its results have them.
-pub(in crate::report) async fn tally(store: &Reader, run: &StoredRun) -> Result<Totals, ResultsError> {
+/// Counts the rows of a run as its results have them, where rows whose machine is gone are tolerated or not.
+pub(in crate::report) async fn tally(
+    store: &Reader,
+    run: &StoredRun,
+    tolerates_missing: bool,
+) -> Result<Totals, ResultsError> {
     let mut totals = Totals::default();
     each_chunk(store, run, |chunk| {
         for (place, operations) in (chunk.input.first_row..).zip(&chunk.input.operations) {
-            totals.take(chunk.input.number(place), &answer_row(place, operations, chunk), false, false);
+            let answer = answer_row(place, operations, chunk);
+            let tolerated = tolerates_missing && answer.is_about_missing_machine();
+            totals.take(chunk.input.number(place), &answer, tolerated, false);
         }
         Ok(())
     })

@@ -29,6 +29,13 @@ pub(in crate::report) enum Afterwards {
     TryAgain,
 }
 
+impl Afterwards {
+    /// By whether a resumed run would send anything.
+    pub(super) const fn of(is_open: bool) -> Self {
+        if is_open { Self::Resume } else { Self::TryAgain }
+    }
+}
+
 /// What stood in the way, in a few words.
 pub(in crate::report) fn obstacle_text((cause, until): Obstacle, time_zone: &TimeZone) -> String {
     let what = match cause {
@@ -82,7 +89,11 @@ pub(in crate::report) const fn obstacle_hint((cause, _): Obstacle, afterwards: A
                 "find out what else uses the quota of this app, or try again when the service allows it"
             }
         },
-        WaitCause::Retry(_) | WaitCause::Answer { .. } | WaitCause::Outage { .. } => match afterwards {
+        // It may need no longer than ever.
+        WaitCause::Answer { .. } => {
+            "allow more time (--deadline), or see whether the service, or a proxy on the way, is slow (tagfleet check)"
+        }
+        WaitCause::Retry(_) | WaitCause::Outage { .. } => match afterwards {
             Afterwards::Resume => "the service, or a proxy on the way, is failing; resume when it is back",
             Afterwards::TryAgain => "the service, or a proxy on the way, is failing; try again when it is back",
         },
@@ -113,7 +124,7 @@ const fn sign_in_hint(trouble: SignInTrouble, afterwards: Afterwards) -> &'stati
 }
 
 /// It as a cause in the JSON object, of so many rows.
-pub(super) fn obstacle_cause(obstacle: Obstacle, rows: u64) -> Value {
+pub(super) fn obstacle_cause(obstacle: Obstacle, rows: u64, afterwards: Afterwards) -> Value {
     let (code, http_status) = match obstacle.0 {
         WaitCause::Retry(Repeat { why: RepeatCause::SignIn(trouble), .. })
         | WaitCause::Outage { trouble: ServiceTrouble::SignIn(trouble), .. } => {
@@ -140,7 +151,7 @@ pub(super) fn obstacle_cause(obstacle: Obstacle, rows: u64) -> Value {
         "message": obstacle_text(obstacle, &TimeZone::system()),
         "count": rows,
         "first_row": null,
-        "hint": obstacle_hint(obstacle, Afterwards::Resume),
+        "hint": obstacle_hint(obstacle, afterwards),
     })
 }
 
@@ -172,7 +183,7 @@ mod tests {
             (WaitCause::OtherHosts, None),
         ];
         let lines = all.map(|obstacle| {
-            let cause = obstacle_cause(obstacle, 7);
+            let cause = obstacle_cause(obstacle, 7, Afterwards::Resume);
             let hint = obstacle_hint(obstacle, Afterwards::Resume).unwrap_or("-");
             let again = obstacle_hint(obstacle, Afterwards::TryAgain).unwrap_or_default();
             assert!(!again.contains("resume") && again.is_empty() == (hint == "-"), "{again}");
@@ -189,7 +200,7 @@ mod tests {
         429 from the service, next call 2020-05-01 14:05 UTC | "throttled" 429 | find out what else uses the quota of this app, or resume when the service allows it
         429 from the sign-in service, next call 2020-05-01 14:05 UTC | "sign_in_failed" 429 | the sign-in service is busy or down; resume later
         cannot reach the sign-in service (connection refused) | "sign_in_failed" null | check the network, the proxy settings (HTTPS_PROXY, NO_PROXY), --cloud and AZURE_AUTHORITY_HOST
-        no answer since 2020-05-01 14:05 UTC | "timed_out" null | the service, or a proxy on the way, is failing; resume when it is back
+        no answer since 2020-05-01 14:05 UTC | "timed_out" null | allow more time (--deadline), or see whether the service, or a proxy on the way, is slow (tagfleet check)
         no service since 2020-05-01 14:05 UTC, HTTP 503, next call 2020-05-01 14:05 UTC | "outage" 503 | the service, or a proxy on the way, is failing; resume when it is back
         the quota of 100 calls in 60 s is used up, next call 2020-05-01 14:05 UTC | "quota" null | -
         another server of the state has taken over, and not every process that was at work has been back | "state_taken_over" null | tagfleet state names the processes; one that does not come back is given up by itself

@@ -52,7 +52,8 @@ impl ProgressReport {
         if let Some(bar) = &self.bar {
             bar.set_position(progress.settled());
             let waits = why_it_waits(progress, &self.time_zone).map(|why| format!("\n{why}"));
-            bar.set_message(format!("{}{}", standing(progress, &self.time_zone), waits.unwrap_or_default()));
+            let lines = format!("{}{}", standing(progress, &self.time_zone), waits.unwrap_or_default());
+            bar.set_message(self.screen.fitted_to_bar(lines));
         } else if !self.quiet && progress.operations > 0 && self.pace.is_due(progress.elapsed, progress.waiting) {
             self.screen.remark(&status_line(progress, &self.time_zone));
         }

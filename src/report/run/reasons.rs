@@ -48,8 +48,8 @@ pub(super) fn end_text(reason: &EndReason, progress: &Progress) -> String {
 }
 
 /// What to do about the end of a run.
-pub(super) fn end_hint(reason: &EndReason, progress: &Progress) -> Option<String> {
-    let met = || obstacle(reason, progress).and_then(|met| obstacle_hint(met, Afterwards::Resume));
+pub(super) fn end_hint(reason: &EndReason, progress: &Progress, afterwards: Afterwards) -> Option<String> {
+    let met = || obstacle(reason, progress).and_then(|met| obstacle_hint(met, afterwards));
     reason_hint(reason).or_else(|| met().map(str::to_owned))
 }
 

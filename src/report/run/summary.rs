@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::advice::{Advice, AdviceInput};
 use super::counts::{calls_text, operations_text};
-use super::obstacle::obstacle_cause;
+use super::obstacle::{Afterwards, obstacle_cause};
 use super::progress::elapsed_text;
 use super::reasons::{end_hint, end_text, obstacle, reason_code};
 use super::spent::{spent_name, spent_text};
@@ -24,7 +24,7 @@ use crate::report::output::screen::Screen;
 use crate::report::output::style::Style;
 use crate::report::results::target::ResultsTarget;
 use crate::report::results::writing::{ErrorGroup, ErrorKey, Totals};
-use crate::store::{RunEntry, RunSessionEnd};
+use crate::store::{RunCondition, RunEntry, RunSessionEnd};
 use crate::words::{counted, describe_duration, group_digits, selected_rows};
 
 /// How many groups of errors the text shows.
@@ -70,7 +70,8 @@ pub(crate) fn describe_end(run_id: &str, reason: &EndReason, stored: Option<&Run
         EndReason::Finished => "is finished".to_owned(),
         reason => format!("stopped early, {}", end_text(reason, progress)),
     };
-    let hint = end_hint(reason, progress).map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+    let afterwards = Afterwards::of(stored.is_some_and(|entry| entry.condition == RunCondition::Unfinished));
+    let hint = end_hint(reason, progress, afterwards).map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
     let operations = stored.map_or_else(|| counted_text(progress), |entry| operations_text(&entry.operations));
     format!("Run {run_id} {ended}. Its operations: {operations}.{hint}")
 }
@@ -100,10 +101,19 @@ impl RunSummary<'_> {
         joined(results_json(self.run_id, self.input, self.totals, self.target), more)
     }
 
+    const fn afterwards(&self) -> Afterwards {
+        Afterwards::of(self.open > 0)
+    }
+
+    fn hint(&self) -> Option<String> {
+        end_hint(self.reason, self.progress, self.afterwards())
+    }
+
     /// How it ended, for the object.
     pub(crate) fn ending(&self) -> Ending {
         let left = self.totals.count(Status::NotAttempted);
-        let obstacle = obstacle(self.reason, self.progress).map(|obstacle| obstacle_cause(obstacle, left));
+        let obstacle =
+            obstacle(self.reason, self.progress).map(|obstacle| obstacle_cause(obstacle, left, self.afterwards()));
         Ending {
             exit_status: self.exit_status,
             ended: if self.is_unfinished() { UNFINISHED } else { reason_code(self.reason) },
@@ -111,7 +121,7 @@ impl RunSummary<'_> {
                 .stopped()
                 .map(|reason| end_text(reason, self.progress))
                 .or_else(|| self.is_unfinished().then(|| SOME_ARE_UNKNOWN.to_owned())),
-            hint: end_hint(self.reason, self.progress),
+            hint: self.hint(),
             causes: obstacle.into_iter().chain(self.causes().into_iter().map(cause_object)).collect(),
         }
     }
@@ -182,7 +192,7 @@ impl RunSummary<'_> {
                 format!("Run {run} of {rows} stopped early, {}.", why.trim_end_matches('.'))
             }
         };
-        match end_hint(self.reason, self.progress) {
+        match self.hint() {
             Some(hint) => format!("{ended}\n  {} {hint}", screen.paint(Style::Strong, "hint:")),
             None => ended,
         }

@@ -63,7 +63,9 @@ impl ReadingReport {
     fn update(&mut self) {
         let progress = &self.progress;
         if let Some(bar) = &self.bar {
-            bar.set_message(status_line(progress, &self.time_zone));
+            // What turns before it takes two columns.
+            let lines = self.screen.fitted_to_bar(format!("  {}", status_line(progress, &self.time_zone)));
+            bar.set_message(lines.trim_start().to_owned());
         } else if !self.quiet && self.pace.is_due(progress.elapsed, progress.waiting) {
             self.screen.remark(&status_line(progress, &self.time_zone));
         }

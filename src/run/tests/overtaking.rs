@@ -251,6 +251,30 @@ async fn what_was_refused_and_a_later_run_found_as_it_was_asked_is_left_and_not_
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_run_had_found_or_done_and_a_later_one_found_otherwise_is_left() {
+    let world = World::of(12);
+    // Found as it is to be.
+    for machine in 1..=6 {
+        world.service.change(machine, |machine| machine.value = DeviceValue::High);
+    }
+    let run = world.apply(&setting("High", 1..=12), &interrupted_after(450)).await.exits(ExitStatus::StoppedEarly);
+    let done = run.statuses();
+    assert!(done["unchanged"] == 6 && done.get("succeeded").is_some_and(|done| *done > 1), "{}", run.data);
+    let run = run.run_id();
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    for machine in 1..=12 {
+        world.service.change(machine, |machine| machine.value = DeviceValue::Low);
+    }
+    let later = Invocation { joins: false, ..Invocation::default() };
+    let said = world.apply(&setting("Low", 1..=12), &later).await.exits(ExitStatus::Done);
+    assert_eq!(said.statuses(), [("unchanged".to_owned(), 12)].into());
+    let writes = world.service.writes().len();
+    let said = world.resume(Some(&run), &Invocation::default()).await;
+    assert_eq!(fates(&said), [(fate("not_attempted", "changed_since"), 12)].into(), "{}", said.data);
+    assert_eq!((values(&world, DeviceValue::Low, 1..=12), world.service.writes().len()), (12, writes));
+}
+
 /// Goes on at once or an hour later with a run that was left, or with its undo, after others have changed what it had done.
 async fn changed_by_others_since(kind: &str, hours: u64, is_undo: bool) -> (World, Said) {
     let world = World::of(12);

@@ -142,19 +142,21 @@ impl Reader {
     }
 }
 
+/// The calls of a run with `WITH own AS`. Whoever reads the machines has no run yet; its process is known by its session.
+pub(super) const WITH_CALLS_OF_RUN: &str = "WITH own AS (
+     SELECT attempt_key FROM attempt WHERE run_key = ?1
+     UNION ALL
+     SELECT attempt_key FROM attempt JOIN run ON run.run_key = ?1 AND run.account_key = attempt.account_key
+     WHERE attempt.run_key IS NULL AND call_kind IN ('list', 'get')
+         AND attempt.process_key IN (SELECT process_key FROM sitting WHERE run_key = ?1))";
+
 fn call_range(transaction: &Transaction<'_>, run: RunKey) -> Result<Option<CallRange>, SqlError> {
-    // Whoever reads the machines has no run yet; its process is known by its session.
     transaction
-        .prepare_cached(
-            "WITH own AS (
-                 SELECT attempt_key FROM attempt WHERE run_key = ?1
-                 UNION ALL
-                 SELECT attempt_key FROM attempt JOIN run ON run.run_key = ?1 AND run.account_key = attempt.account_key
-                 WHERE attempt.run_key IS NULL AND call_kind IN ('list', 'get')
-                     AND attempt.process_key IN (SELECT process_key FROM sitting WHERE run_key = ?1))
+        .prepare_cached(&format!(
+            "{WITH_CALLS_OF_RUN}
              SELECT min(own.attempt_key), max(own.attempt_key), min(account_key)
              FROM own, run WHERE run_key = ?1 HAVING count(*) > 0",
-        )?
+        ))?
         .query_row([run.0], |row| Ok(CallRange { first: row.get(0)?, last: row.get(1)?, account_key: row.get(2)? }))
         .optional()
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
+use super::accounts::WITH_CALLS_OF_RUN;
 use crate::store::access::heartbeats::the_dead;
 use crate::store::engine::sql::{Optional, Row, SqlError, Transaction, params};
 use crate::store::forms::encoding::{damaged, timestamp};
@@ -292,14 +293,19 @@ fn read_details(
         |row| Ok((row.get::<String>(0)?, read_delimiter(row, 1)?, row.get(2)?)),
     )?;
     let calls = transaction
-        .prepare_cached("SELECT call_kind, count(*) FROM attempt WHERE run_key = ?1 GROUP BY call_kind")?
+        .prepare_cached(&format!(
+            "{WITH_CALLS_OF_RUN} SELECT call_kind, count(*) FROM own JOIN attempt USING (attempt_key) GROUP BY call_kind",
+        ))?
         .query_map([run_key], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     // Attempts are numbered in the order in which they are let through, so that only two of them need be looked at.
     let (first_call_at, last_call_at): (Option<i64>, Option<i64>) = transaction.query_row(
-        "SELECT (SELECT started_at FROM attempt WHERE attempt_key = earliest),
-             (SELECT started_at FROM attempt WHERE attempt_key = latest)
-         FROM (SELECT min(attempt_key) AS earliest, max(attempt_key) AS latest FROM attempt WHERE run_key = ?1) AS calls",
+        &format!(
+            "{WITH_CALLS_OF_RUN}
+             SELECT (SELECT started_at FROM attempt WHERE attempt_key = earliest),
+                 (SELECT started_at FROM attempt WHERE attempt_key = latest)
+             FROM (SELECT min(attempt_key) AS earliest, max(attempt_key) AS latest FROM own) AS calls",
+        ),
         [run_key],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;

@@ -121,15 +121,8 @@ fn later_findings(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<Slot
     if later.is_empty() {
         return Ok(Vec::new());
     }
-    let not_done = [
-        OperationState::Pending,
-        OperationState::Unknown,
-        OperationState::NotAttempted,
-        OperationState::Refused,
-        OperationState::Failed,
-    ];
     let mut wishes: HashMap<Slot, SlotWrite> = HashMap::new();
-    each_wish(transaction, run, &not_done, |wish, _operation| {
+    each_wish(transaction, run, &OperationState::ALL, |wish, _operation| {
         wishes.insert(wish.slot.clone(), wish);
     })?;
     let mut findings = Vec::new();
