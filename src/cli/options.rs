@@ -375,8 +375,6 @@ pub(crate) struct ServiceOptions {
     pub token_file: Option<PathBuf>,
 }
 
-/// The service's own quota.
-pub(super) const USUAL_QUOTA: &str = "100/1m,1500/1h";
 /// All of the quota, in percent.
 pub(super) const WHOLE_SHARE: u8 = 100;
 
@@ -384,7 +382,7 @@ pub(super) const WHOLE_SHARE: u8 = 100;
 #[derive(Debug, Args)]
 pub(crate) struct QuotaOptions {
     /// Calls per window, for each bucket; off for none
-    #[arg(long, value_name = "SPEC", default_value = USUAL_QUOTA, help_heading = "Quota")]
+    #[arg(long, value_name = "SPEC", default_value = "100/1m,1500/1h", help_heading = "Quota")]
     pub quota: Quota,
     /// What the service counts together
     #[arg(long, value_enum, default_value_t = QuotaScope::Api, value_name = "SCOPE", help_heading = "Quota")]

@@ -3,7 +3,7 @@
 use clap::ValueEnum as _;
 use clap::builder::PossibleValue;
 
-use super::options::{GeneralOptions, InputOptions, QuotaOptions, ServiceOptions, USUAL_QUOTA, WHOLE_SHARE};
+use super::options::{GeneralOptions, InputOptions, QuotaOptions, ServiceOptions, WHOLE_SHARE};
 use super::values::StateAuth;
 use crate::api::sign_in::AuthMethod;
 use crate::outside::shell_word;
@@ -46,13 +46,9 @@ impl ServiceOptions {
 }
 
 impl QuotaOptions {
-    /// What a command must repeat that leaves others as much of the quota; each option with a blank before it.
+    /// What a command must repeat that uses no more of what it shares with other programs; each option with a blank before it.
     pub(crate) fn repeated(&self) -> String {
         let mut options = String::new();
-        // Who wants no bounds at all says so each time.
-        if !self.quota.is_off() && self.quota.stated() != USUAL_QUOTA {
-            options += &format!(" --quota {}", self.quota.stated());
-        }
         let scope = self.quota_scope.to_possible_value().filter(|_| self.quota_scope != QuotaScope::default());
         if let Some(scope) = scope {
             options += &format!(" --quota-scope {}", scope.get_name());
@@ -89,9 +85,7 @@ mod tests {
     fn who_leaves_others_their_share_is_advised_to_do_so_again() {
         for (options, repeated) in [
             ("", ""),
-            (" --quota 1500/60m,100/60s --quota-share 100", ""),
-            (" --quota off", ""),
-            (" --quota 90/90s,5/250ms,7/2h", " --quota 5/250ms,90/90s,7/2h"),
+            (" --quota 7/2h --quota-share 100 --quota-scope api", ""),
             (" --quota-scope app --quota-share 50 --concurrency 3", " --quota-scope app --quota-share 50"),
         ] {
             let line = format!("tagfleet resume{options}");

@@ -114,8 +114,10 @@ async fn state(place: &StatePlace, clock: &SharedClock) -> Result<(Store, String
     if let Some(loss) = store.loss() {
         return Err(loss.clone().into());
     }
+    let missing = store.what_is_missing().await?.map(|what| format!("; {what}")).unwrap_or_default();
     let Some(directory) = place.directory() else {
-        return Ok((store, format!("{} answers, and its tables are up to date", shown(&place.name()))));
+        let answers = format!("{} answers, and its tables are up to date{missing}", shown(&place.name()));
+        return Ok((store, answers));
     };
     let place = shown(directory);
     let room = match free_bytes(directory) {
@@ -128,12 +130,13 @@ async fn state(place: &StatePlace, clock: &SharedClock) -> Result<(Store, String
         Some(free) => format!(", {} MiB free", free / MEBIBYTE),
         None => String::new(),
     };
+    let intact = if missing.is_empty() { "intact" } else { "usable" };
     let whose = if is_private(directory) {
-        "is private and intact"
+        format!("is private and {intact}")
     } else {
-        "is intact, and nobody else can write to it, but others can look into it"
+        format!("is {intact}, and nobody else can write to it, but others can look into it")
     };
-    Ok((store, format!("{place} {whose}{room}")))
+    Ok((store, format!("{place} {whose}{room}{missing}")))
 }
 
 /// What was found, and what was wrong with it.

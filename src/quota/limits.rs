@@ -99,21 +99,6 @@ impl Quota {
         Self { limits }
     }
 
-    /// As it is stated on the command line: what [`Quota::from_str`] reads.
-    pub fn stated(&self) -> String {
-        if self.is_off() {
-            return "off".to_owned();
-        }
-        let limits = self.limits.iter().map(|limit| {
-            let (milliseconds, calls) = (limit.window.as_millis(), limit.calls);
-            let units = [(3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")];
-            let unit = units.into_iter().find(|(length, _)| milliseconds.is_multiple_of(*length));
-            let (length, unit) = unit.unwrap_or((1, "ms"));
-            format!("{calls}/{}{unit}", milliseconds / length)
-        });
-        limits.collect::<Vec<_>>().join(",")
-    }
-
     /// The even spacing at which no limit is ever reached; `None` when the quota is off.
     pub fn even_spacing(&self) -> Option<Duration> {
         self.limits.iter().map(|limit| limit.window / limit.calls.get()).max()
@@ -184,9 +169,6 @@ mod tests {
         assert_eq!(quota.even_spacing(), Some(Duration::from_millis(2400)));
         assert!("off".parse::<Quota>().is_ok_and(|quota| quota.is_off()));
         assert_eq!("50/2s,150/10s".parse::<Quota>().map(|quota| quota.limits().len()), Ok(2));
-        for stated in ["off", "7/250ms", "9/90s", "5/2s,100/1m,1500/1h"] {
-            assert_eq!(stated.parse::<Quota>().expect("a quota").stated(), stated);
-        }
         assert_eq!("7/250ms".parse::<Quota>().map(|quota| quota.to_string()), Ok("7 calls in 250 ms".to_owned()));
     }
 

@@ -173,6 +173,13 @@ fn a_state_that_others_can_write_to_or_that_is_damaged_leaves_the_service_to_be_
     check.finds(7, "state", "/tagfleet.*", &skipped);
     allow("state/tagfleet.witness", 0o600);
     check.exits(0);
+    for name in ["state/tagfleet.sqlite3", "state/tagfleet.sqlite3-wal", "state/tagfleet.sqlite3-shm"] {
+        let _may_be_away = std::fs::remove_file(check.folder.path(name));
+    }
+    check.finds(7, "state", "move it away", &skipped);
+    // What is lost stays lost, though it keeps nobody from working.
+    let lost = said(&check.exits(0).1);
+    assert!(lost.contains("is usable, ") && lost.contains("is lost, so runs may be missing"), "{lost}");
     check.folder.write("state/tagfleet.sqlite3", "damaged".repeat(1_000));
     check.finds(7, "state", "", &skipped);
 }

@@ -121,7 +121,7 @@ fn a_narrow_terminal_shows_all_of_where_a_run_stands() {
     let rehearsal = Rehearsal::new().file(format!("machineId,tag,action,value\n{rows}"));
     let Prepared { command, folder: _folder, sandbox: _sandbox, .. } =
         rehearsal.quota("3/2s").with("--color never").prepare();
-    let mut terminal = Terminal::start(command, 50);
+    let mut terminal = Terminal::start(command, 64);
     terminal.waits_until_it_shows("waiting for the quota of 3 calls in 2 s");
     terminal.waits_until_it_shows(" of 6 operations, 0 failed, ");
     terminal.waits_until_it_shows(" calls; done about ");
