@@ -1,8 +1,9 @@
 //! The rules of a single row: what its cells ask for, or everything that is wrong with them.
 
 use super::accept::{Accepted, Doubt};
+use super::decoration::Decorations;
 use super::excerpt::Excerpt;
-use super::machine::{self, Decorations};
+use super::machine;
 use super::problem::ProblemKind;
 use super::tag_book::{AskedTag, TagBook};
 use super::unicode::is_line_break;

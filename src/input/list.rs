@@ -407,7 +407,7 @@ impl<'o> ListReading<'o> {
             return Err(ListError::Rows(self.problems));
         }
         let Self { columns, header, skipped, decoration_counts, allowed, keyless, .. } = self;
-        let mut notes = note::all(self.notes, &columns, &header, skipped, &decoration_counts, &allowed);
+        let mut notes = note::all(self.notes, &columns.own, &header, skipped, &decoration_counts, &allowed);
         if keyless.count > 0 {
             notes.push(Note::KeylessRows { column: Excerpt::new(&columns.machine.name), rows: keyless });
         }

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use super::decoration::{Decoration, Decorations};
 use super::excerpt::Excerpt;
 use super::placeholders::{is_spreadsheet_error, stands_for_nothing};
 use super::problem::ProblemKind;
@@ -18,81 +19,6 @@ const MACHINE_MAXIMUM_CHARACTERS: usize = 1000;
 const ID_DIGITS: usize = 40;
 /// Hexadecimal digits of a text that was an id before it lost or gained some.
 const DAMAGED_DIGITS: std::ops::RangeInclusive<usize> = 30..=50;
-
-/// What stood around an id or a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decoration {
-    /// An apostrophe in front, by which spreadsheets are told that a cell is text.
-    Apostrophe,
-    /// Quotation marks of whatever kind.
-    QuotationMarks,
-    /// `="…"`, by which spreadsheets are told the same; around an id without the marks, too.
-    Formula,
-    /// Braces or other brackets.
-    Brackets,
-    /// Characters that nobody sees, and unusual spaces.
-    Invisible,
-    /// The address of the machine's page in the portal.
-    Address,
-    /// The domain in front: `DOMAIN\host`.
-    Domain,
-    /// Two backslashes in front: `\\host`.
-    Backslashes,
-    /// The `$` behind an account's name: `host$`.
-    Dollar,
-    /// The dot that ends a full name.
-    FinalDot,
-}
-
-impl Decoration {
-    /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 10] = [
-        Self::Apostrophe,
-        Self::QuotationMarks,
-        Self::Formula,
-        Self::Brackets,
-        Self::Invisible,
-        Self::Address,
-        Self::Domain,
-        Self::Backslashes,
-        Self::Dollar,
-        Self::FinalDot,
-    ];
-
-    /// In words.
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Apostrophe => "a leading apostrophe",
-            Self::QuotationMarks => "quotation marks",
-            Self::Formula => "an equals sign in front",
-            Self::Brackets => "brackets",
-            Self::Invisible => "invisible characters",
-            Self::Address => "the portal's address around it",
-            Self::Domain => "a domain in front",
-            Self::Backslashes => "\\\\ in front",
-            Self::Dollar => "a $ at the end",
-            Self::FinalDot => "a dot at the end",
-        }
-    }
-}
-
-/// A set of [`Decoration`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Decorations(u16);
-
-impl Decorations {
-    const fn put_off(&mut self, decoration: Decoration) {
-        self.0 |= 1 << decoration as u16;
-    }
-
-    pub(super) const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub(super) const fn has(self, decoration: Decoration) -> bool {
-        self.0 & (1 << decoration as u16) != 0
-    }
-}
 
 /// Reads a trimmed cell.
 pub(super) fn read(cell: &str) -> Result<(MachineReference, Decorations), ProblemKind> {

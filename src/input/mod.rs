@@ -27,6 +27,7 @@ mod accept;
 mod check;
 mod columns;
 mod decode;
+mod decoration;
 mod delimiter_name;
 mod dialect;
 mod error;

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::accept::Doubt;
-use super::columns::Columns;
+use super::decoration::{Decoration, Decorations};
 use super::excerpt::Excerpt;
-use super::machine::{Decoration, Decorations};
 use super::skipped::{SkippedRecords, SkippedRows};
 use super::tag_gate::TagOddity;
 use super::workbook::Workbook;
@@ -273,10 +272,10 @@ impl fmt::Display for TagWarning {
     }
 }
 
-/// Everything that is to be said once about the whole file.
+/// Everything that is to be said once about the whole file, of which these columns are those of earlier results.
 pub(super) fn all(
     mut notes: Vec<Note>,
-    columns: &Columns,
+    own: &[usize],
     header: &[String],
     skipped: SkippedRecords,
     decoration_counts: &DecorationCounts,
@@ -285,9 +284,9 @@ pub(super) fn all(
     let name = |position: Option<&usize>| {
         Excerpt::new(position.and_then(|position| header.get(*position)).map_or("", |name| name.trim()))
     };
-    if !columns.own.is_empty() {
-        let (first, last) = (name(columns.own.first()), name(columns.own.last()));
-        notes.push(Note::OwnColumns { count: columns.own.len(), first, last });
+    if !own.is_empty() {
+        let (first, last) = (name(own.first()), name(own.last()));
+        notes.push(Note::OwnColumns { count: own.len(), first, last });
     }
     let SkippedRecords { blank, repeated } = skipped;
     if blank.count > 0 {

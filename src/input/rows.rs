@@ -11,10 +11,11 @@ use std::sync::Arc;
 use super::accept::{Accepted, Doubt};
 use super::check::{self, Asked, Field, NamedCells, Rules};
 use super::columns::{Column, Columns};
+use super::decoration::Decorations;
 use super::error::InputError;
 use super::excerpt::Excerpt;
 use super::growing::make_room;
-use super::machine::{self, Decorations};
+use super::machine;
 use super::mentions::Mentions;
 use super::note::{self, DecorationCounts, Note};
 use super::opening::Opening;
@@ -382,14 +383,13 @@ impl<'m> Rows<'m> {
             self.allowed.insert(Doubt::MisnamedColumns, self.row_count.into());
         }
         self.notes.extend(self.selection.iter().flat_map(Selection::notes));
-        let notes =
-            note::all(self.notes, &self.columns, &self.header, self.skipped, &self.decoration_counts, &self.allowed);
+        let own = &self.columns.own;
+        let notes = note::all(self.notes, own, &self.header, self.skipped, &self.decoration_counts, &self.allowed);
         let spool = self.spool.finish()?;
         let selected = self.selected;
         let machines = self.mentions.finish(&mut self.requests);
         let (tags, warnings, further_warnings) = self.tags.finish();
         let tags = self.orders.map_or(tags, |orders| orders.tags);
-        let own = &self.columns.own;
         let is_rivalled = self.machines.has_entra && !self.columns.rivals.is_empty();
         let rivals = if is_rivalled { self.columns.of_machines() } else { Vec::new() };
         let header = (0..).zip(self.header).filter(|(position, _)| own.binary_search(position).is_err());
