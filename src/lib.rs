@@ -65,14 +65,14 @@
 //! | a command | its options, and what others ask of any command: `cli/commands.rs`; its script: a file in `commands/`, called by `commands/command_line.rs`; what it writes: `commands/outputs.rs` |
 //! | a message, a hint, a text for people | how it is worded: `words/messages.md`; an error: the `error.rs` of its room, shown by `report/output/problem.rs`; what ends a command: `exit.rs` |
 //! | what can be set in a file | every option, unless `cli/settings/keys.rs` excludes it; which goes before which: `cli/settings.rs`; the file: `config/settings_file.rs` |
-//! | a command for several profiles | `commands/several.rs`; whose a row is: `input/tenants.rs` |
-//! | what a cell or column may be, the headings of an export | `input/check.rs`, `input/columns.rs`, `input/machine.rs`, `input/tag_gate.rs`; columns of lists: `input/header.rs` |
+//! | a command for several profiles | `commands/several.rs`; whose a row is: `input/choices/tenants.rs` |
+//! | what a cell or column may be, the headings of an export | `input/cells/check.rs`, `input/structure/columns.rs`, `input/cells/machine.rs`, `input/oddities/tag_oddity.rs`; columns of lists: `input/structure/header.rs` |
 //! | an operator or function of filters | an operator: `filter/comparison.rs`; a function that is a condition: `filter/grammar.rs`, one that is compared: `filter/operand.rs`, a value such as `ago`: `filter/parser.rs`; what it asks of a cell: `filter/expression.rs`; its name for people: `filter/error.rs` |
-//! | what the command line may ask of every row | `input/orders.rs`; which column of ids names the machines: `input/rivals.rs` |
+//! | what the command line may ask of every row | `input/choices/orders.rs`; which column of ids names the machines: `input/sheet/rivals.rs` |
 //! | what an unattended run may do at most | `plan/guard.rs` |
-//! | another source of rows than a file | a `SheetWriter` (`input/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` and `run/retag.rs` are two |
+//! | another source of rows than a file | a `SheetWriter` (`input/sheet/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` and `run/retag.rs` are two |
 //! | what a file of rules may say | `rules/draft.rs`; what a rule says of a machine: `rules/judging.rs`; what is taken off: `rules/wishes.rs`; its topic |
-//! | the words for a wrong row | `input/problem.rs`; for a file, `input/error.rs`; together, as they are told: `run/input_faults.rs` |
+//! | the words for a wrong row | `input/findings/problem.rs`; for a file, `input/findings/error.rs`; together, as they are told: `run/input_faults.rs` |
 //! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; how long to wait: `call/backoff.rs`, `call/retry_after.rs` |
 //! | what comes after an attempt | `call/caller/attempts.rs`; where the service, or a sign-in, is in trouble: `call/caller/trouble.rs` |
 //! | when an outage is one | `call/outage.rs` |
@@ -86,7 +86,7 @@
 //! | what `state` shows, copies | `store/overview/state.rs`, `store/upkeep/moving.rs`: every table is named there |
 //! | what SQL may say, on a file and on a server | `store/engine/sql.rs`; what a server is asked: `store/server/` |
 //! | what follows when another server of the state takes over | `store/server/takeovers.rs`; what is stored again then: `store/server/restoring.rs` |
-//! | a column of the results | its name: `RESULT_COLUMNS` in `input/columns.rs`, which skips it when results are fed back; what it holds: `report/results/row.rs`; its topic |
+//! | a column of the results | its name: `RESULT_COLUMNS` in `input/structure/columns.rs`, which skips it when results are fed back; what it holds: `report/results/row.rs`; its topic |
 //! | the summary, the JSON object | `report/run/summary.rs`; why a run ended, in words: `report/run/reasons.rs` |
 //! | a metric, what a ping says | `report/watching/metrics.rs`, `report/watching/pings.rs`; who is told when: `commands/watching.rs`; its topic |
 //! | a sign-in method | its name: `api/sign_in/method.rs`; what it needs, and when it is chosen: `settings.rs`; whom it asks: a file of its own, made by `SignIn::new`; why it failed: `error.rs`, `hints.rs`; its topic |

@@ -6,6 +6,18 @@
 //!    └─ workbook         header: what filters name
 //! ```
 //!
+//! # The rooms
+//! Each knows only those below it:
+//!
+//! - [`readers`]: whoever goes over a whole file, of orders or of anything else about machines.
+//! - [`sheet`]: what comes of a file of orders, with its rows' text for the second pass.
+//! - [`choices`]: what the caller says beside the file: which rows are meant, and what all of them ask for.
+//! - [`structure`]: the dialect, the opening and its header, the columns, and records as such.
+//! - [`cells`]: what a machine, a tag, an action and a value mean. [`text`]: bytes to text, and text to cells.
+//! - [`findings`]: what is said of a file: errors, problems, notes, and what may be allowed.
+//! - [`oddities`]: what stands in a cell and is not meant. [`workbook`]: a sheet as text.
+//!
+//! # What is read
 //! [`read`] goes once over the source, so a pipe will do, and checks every row before it returns: a row has requests or
 //! problems, never both. A million rows must fit into little memory, so a [`Request`](crate::model::Request) is four numbers,
 //! machines and tags are held once each, and the rows' text is kept in a temporary file as soon as it is larger than 1 MiB.
@@ -18,91 +30,65 @@
 //! doubtful, and refuses it in any case ([`Sheet::is_refused`]).
 //!
 //! What surprises:
-//! - Lines are the physical lines of the file, or the rows of a workbook's sheet. Rows are the records after the header that ask for something or should: the
-//!   header repeated, and records of nothing but delimiters and blanks, are none. Both count from 1.
+//! - Lines are the physical lines of the file, or the rows of a workbook's sheet. Rows are the records after the header that
+//!   ask for something or should: the header repeated, and records of nothing but delimiters and blanks, are none. Both
+//!   count from 1.
 //! - A machine's name stays a name here. Only the inventory can tell whose it is.
 //! - A quotation mark that closes too late, or never, swallows rows. That refuses the file, because they would vanish.
 
-mod accept;
-mod check;
-mod columns;
-mod decode;
-mod delimiter_name;
-mod dialect;
-mod error;
-mod excerpt;
-mod finding;
-mod growing;
-mod header;
-mod list;
-mod machine;
-mod machine_filter;
-mod mentions;
-mod note;
-mod opening;
-mod options;
-mod orders;
-mod placeholders;
-mod problem;
-mod record;
-mod record_fault;
-mod records;
-mod rivals;
-mod rows;
-mod scan;
-mod selection;
+mod cells;
+mod choices;
+mod findings;
+mod oddities;
+mod readers;
 mod sheet;
-mod skipped;
-mod source;
-mod spool;
-mod tag_book;
-mod tag_gate;
-mod tenants;
+mod structure;
 mod text;
-mod unicode;
 mod workbook;
-mod writer;
 
 #[cfg(test)]
 mod tests;
 
 use std::io::Read;
 
-use self::columns::Needed;
-use self::selection::Selection;
-use self::source::Source;
+use self::choices::selection::Selection;
+use self::readers::rows;
+use self::structure::columns::Needed;
+use self::structure::opening::Opening;
+use self::text::Text;
+use self::text::source::Source;
 use crate::filter::Filter;
 
-pub use self::accept::Accepted;
-pub(crate) use self::accept::Doubt;
-pub(crate) use self::columns::{
+pub(crate) use self::choices::machine_filter::MachineFilter;
+pub use self::choices::options::InputOptions;
+pub use self::choices::orders::Orders;
+pub(crate) use self::choices::selection::{MachineFields, is_of_machine, names_machine_fields};
+pub(crate) use self::choices::tenants::Tenants;
+pub use self::findings::accept::Accepted;
+pub(crate) use self::findings::accept::Doubt;
+pub(crate) use self::findings::error::InputError;
+pub(crate) use self::findings::excerpt::Excerpt;
+pub(crate) use self::findings::finding::Finding;
+pub(crate) use self::findings::note::Note;
+#[cfg(test)]
+pub(crate) use self::findings::problem::ProblemKind;
+pub(crate) use self::findings::problem::{KeyKind, Problem};
+pub(crate) use self::oddities::placeholders::is_spreadsheet_error;
+pub(crate) use self::oddities::tag_oddity::TagOddity;
+pub(crate) use self::oddities::unicode::folded;
+pub(crate) use self::readers::list::{List, ListError, ListOptions, ListRemedy};
+pub(crate) use self::sheet::Sheet;
+pub(crate) use self::sheet::records::records;
+pub(crate) use self::sheet::rivals::ColumnChange;
+pub(crate) use self::sheet::writer::SheetWriter;
+pub(crate) use self::structure::columns::{
     MACHINE_BY_ID_WRITTEN, RESULT_COLUMNS, VERIFICATION_COLUMNS, added_names, bare_name, is_added_name,
 };
-pub(crate) use self::decode::{Encoding, encoding};
-pub(crate) use self::dialect::Dialect;
-pub(crate) use self::error::InputError;
-pub(crate) use self::excerpt::Excerpt;
-pub(crate) use self::finding::Finding;
-pub use self::header::HeaderColumns;
-pub(crate) use self::header::{list_elements, list_form};
-pub(crate) use self::list::{List, ListError, ListOptions, ListRemedy};
-pub(crate) use self::machine_filter::MachineFilter;
-pub(crate) use self::note::Note;
-pub use self::options::InputOptions;
-pub use self::orders::Orders;
-pub(crate) use self::placeholders::is_spreadsheet_error;
-#[cfg(test)]
-pub(crate) use self::problem::ProblemKind;
-pub(crate) use self::problem::{KeyKind, Problem};
-pub(crate) use self::records::records;
-pub(crate) use self::rivals::ColumnChange;
-pub(crate) use self::selection::{MachineFields, is_of_machine, names_machine_fields};
-pub(crate) use self::sheet::Sheet;
-pub(crate) use self::tag_gate::TagOddity;
-pub(crate) use self::tenants::Tenants;
-pub(crate) use self::unicode::folded;
+pub(crate) use self::structure::dialect::Dialect;
+pub use self::structure::header::HeaderColumns;
+pub(crate) use self::structure::header::{list_elements, list_form};
+pub(crate) use self::text::decode::{Encoding, encoding};
 pub(crate) use self::workbook::WorkbookError;
-pub(crate) use self::writer::SheetWriter;
 
 /// Reads and checks a whole input, in one pass over `source`. It blocks.
 ///
@@ -128,9 +114,9 @@ pub fn read_selected(
     // A workbook says itself how it is encoded.
     let encoding = options.encoding.filter(|_| workbook.is_none());
     let lines = source.lines();
-    let mut text = text::Text::open(source, encoding, lines)?;
+    let mut text = Text::open(source, encoding, lines)?;
     let needed = if options.orders.is_some() { Needed::Machines } else { Needed::Orders };
-    let opening = opening::Opening::read(&mut text, options.accepted, needed)?;
+    let opening = Opening::read(&mut text, options.accepted, needed)?;
     let selection = filter.map(|filter| Selection::new(filter, &opening.header, machines, options)).transpose();
     let selection = selection.map_err(InputError::Filter)?;
     let mut sheet = rows::read(text, opening, selection, workbook.as_ref().map(|(_, rows)| rows), options)?;

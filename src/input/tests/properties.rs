@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use encoding_rs::{WINDOWS_1252, WINDOWS_1258};
 use proptest::prelude::*;
 
-use super::super::scan::{Cells, Scanned, Stop, line_break_bytes};
 use super::super::{InputOptions, read};
 use super::{requests, second_pass, utf16};
+use crate::input::text::scan::{Cells, Scanned, Stop, line_break_bytes};
 
 /// Text of the characters that can go wrong.
 fn text(characters: &'static str) -> impl Strategy<Value = String> {

@@ -1,0 +1,162 @@
+//! Whose a row is, where a column says so: of the profile that the command runs for, of another one, or of nobody that is
+//! known. Such a row is never taken for one of whichever tenant happens to be called.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use crate::input::cells::check::Field;
+use crate::input::findings::accept::{Accepted, Doubt};
+use crate::input::findings::excerpt::Excerpt;
+use crate::input::findings::problem::ProblemKind;
+use crate::input::structure::columns::bare_name;
+use crate::input::structure::record::Record;
+
+/// What the column is called, bare.
+const NAMES: [&str; 2] = ["tenant", "tenantid"];
+
+/// The tenants that rows may name: by their ids or domains, or by the names of their profiles.
+#[derive(Clone, Debug, Default)]
+pub struct Tenants {
+    /// The names of the one that is called.
+    pub own: Vec<String>,
+    /// The names of those that other profiles are for.
+    pub others: Vec<String>,
+}
+
+/// The column that names tenants.
+pub(in crate::input) struct TenantColumn {
+    /// Which cell of a row it is.
+    pub(in crate::input) position: usize,
+    tenants: Tenants,
+}
+
+impl TenantColumn {
+    /// Finds it in the header, where rows may be of several tenants.
+    pub(in crate::input) fn find(tenants: Option<&Tenants>, header: &[String]) -> Option<Self> {
+        let tenants = tenants?.clone();
+        Some(Self { position: columns(header).next()?, tenants })
+    }
+
+    /// Whether a row with this cell is of the tenant that is called.
+    pub(in crate::input) fn is_own(&self, cell: &str) -> bool {
+        is_one_of(&self.tenants.own, cell)
+    }
+
+    /// What is wrong with a row that is of nobody.
+    pub(in crate::input) fn fault(&self, cell: &str) -> Option<ProblemKind> {
+        if cell.is_empty() {
+            return Some(ProblemKind::MissingTenant);
+        }
+        let is_known = is_one_of(&self.tenants.own, cell) || is_one_of(&self.tenants.others, cell);
+        (!is_known).then(|| ProblemKind::UnknownTenant { found: Excerpt::new(cell) })
+    }
+}
+
+/// The columns that name tenants, where no profile says whose rows are meant.
+pub(in crate::input) struct SignedIn {
+    pub(in crate::input) positions: Vec<usize>,
+    id: String,
+}
+
+impl SignedIn {
+    /// Finds them in the header, where the tenant that is signed in to is known by its id.
+    pub(in crate::input) fn find(id: Option<&str>, header: &[String]) -> Option<Self> {
+        Some(Self { id: guid(id?)?, positions: columns(header).collect() })
+    }
+
+    /// What is doubtful about a row: that it holds the id of another tenant. Names and domains prove nothing, since a
+    /// tenant has several. What is allowed is counted.
+    pub(in crate::input) fn doubt<R: Read>(
+        &self,
+        record: &Record<'_, R>,
+        accepted: Accepted,
+        allowed: &mut HashMap<Doubt, u64>,
+    ) -> Option<(Field, ProblemKind)> {
+        let is_other =
+            |cell: &&str| guid(cell).is_some_and(|id| id != self.id && !id.bytes().all(|digit| digit == b'0'));
+        let cell = self.positions.iter().map(|position| record.cell(*position)).find(is_other)?;
+        if accepted.allows(Doubt::OtherTenants) {
+            *allowed.entry(Doubt::OtherTenants).or_default() += 1;
+            return None;
+        }
+        Some((Field::Row, ProblemKind::OtherTenant { found: Excerpt::new(cell.trim()) }))
+    }
+}
+
+fn columns(header: &[String]) -> impl Iterator<Item = usize> {
+    let names_tenants = |name: &String| NAMES.contains(&bare_name(name).as_str());
+    header.iter().enumerate().filter(move |(_, name)| names_tenants(name)).map(|(position, _)| position)
+}
+
+/// The digits of a GUID, whatever a program writes around and between them.
+fn guid(text: &str) -> Option<String> {
+    let text = text.trim_matches(|it: char| !it.is_ascii_alphanumeric());
+    let digits = text.replace('-', "").to_ascii_lowercase();
+    (digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(digits)
+}
+
+fn is_one_of(names: &[String], cell: &str) -> bool {
+    names.iter().any(|name| name.eq_ignore_ascii_case(cell))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{InputOptions, Orders, read, read_selected};
+
+    const OWN: &str = "5A5A0000-0000-4000-8000-000000000001";
+    const OTHER: &str = "5a5a0000-0000-4000-8000-000000000002";
+
+    fn options(signed_in: &str, doubts: &[Doubt]) -> InputOptions {
+        let accepted = doubts.iter().copied().collect();
+        InputOptions { accepted, signed_in: Some(signed_in.to_owned()), ..InputOptions::default() }
+    }
+
+    #[test]
+    fn without_a_profile_the_id_of_another_tenant_is_doubtful() {
+        let own = OWN.to_lowercase();
+        let nobody = "00000000-0000-0000-0000-000000000000";
+        let bare = OWN.replace('-', "");
+        let rows = [&own, "Contoso", &bare, nobody, OTHER, &format!("{{{OTHER}}}"), &format!("'{{{OWN}}} ")]
+            .map(|tenant| format!("web01,A,Add,{tenant}\n"))
+            .concat();
+        let found = |signed_in: &str, doubts: &[Doubt]| {
+            let text = format!("Hostname,tag,action,Tenant Id\n{rows}web02,A,Ad,{OTHER}\n");
+            let sheet = read(text.as_bytes(), &options(signed_in, doubts)).expect("a sheet");
+            let problems: Vec<String> =
+                sheet.problems.iter().map(|it| format!("{} {}", it.row, it.kind.code())).collect();
+            (sheet.requests.all.len(), problems, sheet)
+        };
+        let wrong = "8 unknown_action".to_owned();
+        let doubtful = ["5 other_tenant", "6 other_tenant", "8 other_tenant"].map(str::to_owned).to_vec();
+        let (requests, problems, sheet) = found(OWN, &[]);
+        assert_eq!((requests, problems), (5, [doubtful, vec![wrong.clone()]].concat()));
+        insta::assert_snapshot!(sheet.problems[0], @r#"row 5, line 6: the row is for the tenant "5a5a0000-0000-4000-8000-000000000002", and this command signs in to another one; write a profile for each tenant, remove the row, or run such rows here with --accept other-tenants"#);
+        let (requests, problems, sheet) = found(OWN, &[Doubt::OtherTenants]);
+        assert_eq!((requests, problems), (7, vec![wrong.clone()]));
+        let notes: Vec<String> = sheet.notes.iter().map(ToString::to_string).collect();
+        assert_eq!(notes, ["--accept other-tenants allows 3 rows that would be refused otherwise"]);
+        // Whatever it is dressed in, and in whichever of two columns.
+        let dressed = format!(
+            "Hostname,tag,action,tenant,TenantId\nweb01,A,Add,,{}\nweb02,A,Add,'{OTHER},\n",
+            OTHER.replace('-', "")
+        );
+        assert_eq!(read(dressed.as_bytes(), &options(OWN, &[])).expect("a sheet").problems.len(), 2);
+        // A domain says nothing about an id.
+        assert_eq!(found("contoso.example", &[]).1, [wrong]);
+    }
+
+    #[test]
+    fn rows_that_a_filter_leaves_out_are_of_any_tenant() {
+        let text = format!("Device Name,TenantId\nweb01,{OWN}\nweb02,{OTHER}\n");
+        let select = |filter: &str| {
+            let orders = Orders::new(&["T".to_owned()], &[], None, Accepted::default()).expect("orders");
+            let options = InputOptions { orders: Some(orders), ..options(OWN, &[]) };
+            let filter = crate::filter::Filter::parse(filter, jiff::Timestamp::UNIX_EPOCH).expect("a filter");
+            let sheet = read_selected(text.as_bytes(), &options, Some(filter), None).expect("a sheet");
+            (sheet.requests.all.len(), sheet.problems.len())
+        };
+        assert_eq!(select("['Device Name'] == 'web01'"), (1, 0));
+        assert_eq!(select("true"), (1, 1));
+    }
+}
