@@ -5,7 +5,8 @@
 #
 # FLEET.toml             the file of rules; its lookups are named from where it is. Put new ones there by renaming, so that
 #                        they are never seen half written.
-# RESULTS.csv            what became of everything that the rules give or take off; written anew each night
+# RESULTS.csv            what became of everything that the rules give or take off; written anew each night, the night
+#                        before stays beside it as RESULTS.<its run>.csv until somebody takes it away
 #
 # The options go to tagfleet: --client-secret-file FILE, --deadline 06:00, or --sandbox for a rehearsal. Silent when the fleet is
 # as declared, or was made so. Otherwise tagfleet says on standard error what needs attention: cron mails that. Status 1 with

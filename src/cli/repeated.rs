@@ -48,15 +48,10 @@ impl ServiceOptions {
 impl QuotaOptions {
     /// What a command must repeat that uses no more of what it shares with other programs; each option with a blank before it.
     pub(crate) fn repeated(&self) -> String {
-        let mut options = String::new();
         let scope = self.quota_scope.to_possible_value().filter(|_| self.quota_scope != QuotaScope::default());
-        if let Some(scope) = scope {
-            options += &format!(" --quota-scope {}", scope.get_name());
-        }
-        if self.quota_share != WHOLE_SHARE {
-            options += &format!(" --quota-share {}", self.quota_share);
-        }
-        options
+        let scope = scope.map(|scope| format!(" --quota-scope {}", scope.get_name())).unwrap_or_default();
+        let share = Some(self.quota_share).filter(|share| *share != WHOLE_SHARE);
+        scope + &share.map(|share| format!(" --quota-share {share}")).unwrap_or_default()
     }
 }
 

@@ -161,7 +161,7 @@ async fn carry_out(
         Command::Verify(options) => verify::verify(*options, command).await,
         Command::Inventory(options) => inventory::inventory(*options, command).await,
         Command::Check(options) => Box::pin(check::check(*options, command)).await,
-        Command::Tags(options) => tags::tags(*options, command).await,
+        Command::Tags(options) => Box::pin(tags::tags(*options, command)).await,
         Command::Runs(options) => runs::runs(options, command).await,
         Command::Results(options) => results::results(options, command).await,
         Command::Report(options) => report::report(options, command).await,

@@ -178,6 +178,7 @@ impl Planned {
             list_calls,
             calls,
             duration,
+            left_until_deadline: tenant.gate.deadline.map(|deadline| deadline.since(tenant.clock.boot_time())),
             has_quota: !tenant.gate.quota.is_off(),
             tags_side_by_side: counts_apart && calls.tags > 0 && calls.bulk > 0,
             rules: input.account(),

@@ -96,6 +96,7 @@ pub(crate) fn try_rules(
         list_calls: 0,
         calls,
         duration: end.since(start),
+        left_until_deadline: None,
         has_quota: !quota.is_off(),
         tags_side_by_side: counts_apart && calls.tags > 0 && calls.bulk > 0,
         rules: input.account(),

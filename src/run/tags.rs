@@ -20,7 +20,7 @@ pub(crate) async fn tags<T: Transport>(
         let own = joined(reading_json(&progress, None), report.json());
         context.screen.object(own, &Ending::finished(ExitStatus::Done.code()))?;
     } else {
-        context.screen.data(&report.text())?;
+        context.screen.data(&report.text(context.screen.is_on_terminal()))?;
     }
     Ok(ExitStatus::Done)
 }

@@ -179,12 +179,6 @@ impl Screen {
         self.bars.add(bar)
     }
 
-    /// What stands at a bar, with its lines broken where the terminal ends: lines that the terminal breaks by itself are other
-    /// ones as soon as it has another width, and drawing over them would take what is above them.
-    pub(in crate::report) fn fitted_to_bar(&self, text: String) -> String {
-        wrapped_for(&console::Term::stderr(), text)
-    }
-
     /// From then on, output that nobody reads is given up after a few seconds: the process is to end.
     pub(crate) fn end_at(&self, time: Instant) {
         self.streams.end_at(time);
@@ -348,6 +342,11 @@ impl Screen {
     /// As with [`Self::data`].
     pub(crate) fn object(&self, own: Value, ending: &Ending) -> Result<(), OutputError> {
         self.data(&self.invocation.object(own, ending, Timestamp::now()))
+    }
+
+    /// Whether standard output is a terminal.
+    pub(crate) const fn is_on_terminal(&self) -> bool {
+        self.output_is_terminal
     }
 
     /// Standard output, for rows; whether somebody reads them is for the writer to judge.

@@ -102,7 +102,7 @@ pub(super) fn answer_row(place: u32, operations: &[OperationId], chunk: &StoredC
     }
     if status == Status::Unknown && error_code.is_empty() {
         error_code = "interrupted".into();
-        error_message = "the run ended before the answer to this row could be stored".into();
+        error_message = "the run ended before it was known what became of this row".into();
     }
     RowAnswer {
         status,

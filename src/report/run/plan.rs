@@ -15,7 +15,7 @@ use crate::plan::changes::{CallsNeeded, Decision, Plan};
 use crate::plan::resolution::{MachineNumber, ResolvedMachine};
 use crate::report::output::frame::joined;
 use crate::rules::Account;
-use crate::words::{counted, describe_duration, group_digits, minute, selected_rows};
+use crate::words::{clock_time, counted, describe_duration, group_digits, minute, selected_rows};
 
 /// The most kinds of change that the text lists.
 const LISTED_CHANGES: usize = 12;
@@ -49,6 +49,8 @@ pub(crate) struct PlanReport<'a> {
     pub calls: CallsNeeded,
     /// How long it takes, the reading included.
     pub duration: Duration,
+    /// What is left until the deadline, if there is one.
+    pub left_until_deadline: Option<Duration>,
     /// Whether there is a quota.
     pub has_quota: bool,
     /// Whether single and bulk tag calls count apart and go at the same time.
@@ -319,7 +321,8 @@ impl<'a> PlanReport<'a> {
         let all: u64 = kinds.iter().map(|(count, ..)| count).sum();
         let apart = if self.tags_side_by_side { ", of which single and bulk ones count apart" } else { "" };
         let _written = writeln!(text, "Calls: {} ({}){apart}.", group_digits(all), listed.join(", "));
-        let end = jiff::Timestamp::now().checked_add(self.duration).unwrap_or(jiff::Timestamp::MAX);
+        let now = jiff::Timestamp::now();
+        let end = now.checked_add(self.duration).unwrap_or(jiff::Timestamp::MAX);
         let end = minute(end, &TimeZone::system());
         let took = describe_duration(self.duration);
         let _written = if self.has_quota {
@@ -327,6 +330,12 @@ impl<'a> PlanReport<'a> {
         } else {
             writeln!(text, "Finished in about {took}.")
         };
+        if let Some(left) = self.left_until_deadline.filter(|left| *left < self.duration) {
+            let deadline = now.checked_add(left).unwrap_or(jiff::Timestamp::MAX);
+            let deadline = clock_time(deadline, now, &TimeZone::system());
+            let _written =
+                writeln!(text, "The deadline comes before that, at {deadline}: what is left then can be resumed.");
+        }
     }
 
     fn words(&self, change: Change<TagNumber>) -> (&'static str, Option<&'a str>, Option<&'static str>) {

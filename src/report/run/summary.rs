@@ -112,8 +112,8 @@ impl RunSummary<'_> {
     /// How it ended, for the object.
     pub(crate) fn ending(&self) -> Ending {
         let left = self.totals.count(Status::NotAttempted);
-        let obstacle =
-            obstacle(self.reason, self.progress).map(|obstacle| obstacle_cause(obstacle, left, self.afterwards()));
+        let obstacle = obstacle(self.reason, self.progress).filter(|_| left > 0);
+        let obstacle = obstacle.map(|obstacle| obstacle_cause(obstacle, left, self.afterwards()));
         Ending {
             exit_status: self.exit_status,
             ended: if self.is_unfinished() { UNFINISHED } else { reason_code(self.reason) },

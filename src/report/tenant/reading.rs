@@ -14,6 +14,7 @@ use crate::inventory::{InventoryEvent, InventoryObserver, ReadError, ReadProgres
 use crate::outside::shown;
 use crate::report::output::problem::Problem;
 use crate::report::output::screen::Screen;
+use crate::report::output::wrapping::fitted_to_bar;
 use crate::report::run::obstacle::{Afterwards, obstacle_hint, obstacle_text};
 use crate::report::run::pace::LinePace;
 use crate::report::run::progress::{notice_text, waiting_text};
@@ -64,7 +65,7 @@ impl ReadingReport {
         let progress = &self.progress;
         if let Some(bar) = &self.bar {
             // What turns before it takes two columns.
-            let lines = self.screen.fitted_to_bar(format!("  {}", status_line(progress, &self.time_zone)));
+            let lines = fitted_to_bar(format!("  {}", status_line(progress, &self.time_zone)));
             bar.set_message(lines.trim_start().to_owned());
         } else if !self.quiet && self.pace.is_due(progress.elapsed, progress.waiting) {
             self.screen.remark(&status_line(progress, &self.time_zone));

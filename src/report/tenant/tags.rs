@@ -6,7 +6,7 @@ use console::{measure_text_width, truncate_str};
 use serde_json::{Value, json};
 
 use crate::input::Excerpt;
-use crate::outside::line_unmistakable;
+use crate::outside::{line_escaped, line_unmistakable};
 use crate::plan::tag_list::{ListedTag, TagList};
 use crate::words::{counted, group_digits};
 
@@ -31,8 +31,8 @@ impl TagsReport<'_> {
         })
     }
 
-    /// The text for people, in 80 columns.
-    pub(crate) fn text(&self) -> String {
+    /// The text for people: in 80 columns where a terminal shows it, and with each tag whole elsewhere.
+    pub(crate) fn text(&self, is_for_terminal: bool) -> String {
         let Self(list) = self;
         let mut text = String::new();
         // Writing into a string cannot fail.
@@ -41,11 +41,13 @@ impl TagsReport<'_> {
         }
         for alike in list.tags.chunk_by(|one, next| one.twins.contains(&next.tag)) {
             for ListedTag { tag, machines, .. } in alike {
-                let _written = writeln!(text, "{:>NUMBER_COLUMNS$}  {}", group_digits(*machines), shown(tag));
+                let _written =
+                    writeln!(text, "{:>NUMBER_COLUMNS$}  {}", group_digits(*machines), shown(tag, is_for_terminal));
             }
             if alike.len() > 1 {
                 let all = if alike.len() == 2 { "both".to_owned() } else { format!("these {}", alike.len()) };
-                let _written = writeln!(text, "{:>NUMBER_COLUMNS$}  {all} differ only in case or width", "");
+                let _written =
+                    writeln!(text, "{:>NUMBER_COLUMNS$}  {all} differ only in case, width or Unicode form", "");
             }
         }
         let tags = counted(list.tags.len() as u64, "tag", "tags");
@@ -60,11 +62,12 @@ impl TagsReport<'_> {
 }
 
 /// A tag in its columns. One with blanks at an end would look like another, so it stands in quotation marks.
-fn shown(tag: &str) -> String {
-    let excerpt = Excerpt::new(&line_unmistakable(tag)).to_string();
+fn shown(tag: &str, is_for_terminal: bool) -> String {
+    let tag = line_unmistakable(tag);
+    let excerpt = if is_for_terminal { Excerpt::new(&tag).to_string() } else { line_escaped(&tag).into_owned() };
     let is_padded = excerpt.trim() != excerpt;
     let shown = if is_padded { format!("\"{excerpt}\"") } else { excerpt };
-    if measure_text_width(&shown) <= TAG_COLUMNS {
+    if !is_for_terminal || measure_text_width(&shown) <= TAG_COLUMNS {
         shown
     } else {
         truncate_str(&shown, TAG_COLUMNS, "…").into_owned()
@@ -92,12 +95,13 @@ mod tests {
             (&long, 1, &[]),
             (&wide, 1, &[]),
         ]);
-        let text = TagsReport(&list).text();
+        let text = TagsReport(&list).text(true);
+        assert!(TagsReport(&list).text(false).contains(&format!("1  {long}\n")), "nothing is cut for other programs");
         insta::assert_snapshot!(text, @r#"
          MACHINES  TAG
             1,204  Marketing
                 3  MARKETING
-                   both differ only in case or width
+                   both differ only in case, width or Unicode form
                 2  "Tier 0 "
                 1  a\u{1b}[31m\u{200b}
                 1  xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…

@@ -33,6 +33,7 @@ impl Made {
             calls: self.plan.calls(500),
             duration,
             tags_side_by_side: false,
+            left_until_deadline: None,
             has_quota,
             rules: None,
         }
@@ -164,6 +165,21 @@ fn with_a_quota_the_day_and_time_are_told_and_on_what_they_rest() {
         end.starts_with("Finished about 20") && end.ends_with(", in 2 h 1 min, if nothing else uses this app's quota."),
         "{end}"
     );
+}
+
+#[test]
+fn a_deadline_that_comes_first_is_told_beside_the_end() {
+    let made = Made::new("#1,New,Add,\n", Some(tenant()), PlanSettings::default());
+    let text = |minutes: u64| {
+        let left_until_deadline = Some(Duration::from_mins(minutes));
+        PlanReport { left_until_deadline, ..made.report(Duration::from_mins(121), true) }.text()
+    };
+    let end = text(30);
+    let end = end.lines().next_back().expect("a line");
+    assert!(
+        end.starts_with("The deadline comes before that, at ") && end.ends_with(": what is left then can be resumed.")
+    );
+    assert!(!text(122).contains("deadline"));
 }
 
 #[test]
