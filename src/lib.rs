@@ -87,7 +87,7 @@
 //! | what SQL may say, on a file and on a server | `store/engine/sql.rs`; what a server is asked: `store/server/` |
 //! | what follows when another server of the state takes over | `store/server/takeovers.rs`; what is stored again then: `store/server/restoring.rs` |
 //! | a column of the results | its name: `RESULT_COLUMNS` in `input/structure/columns.rs`, which skips it when results are fed back; what it holds: `report/results/row.rs`; its topic |
-//! | the summary, the JSON object | `report/run/summary.rs`; why a run ended, in words: `report/run/reasons.rs` |
+//! | the summary, the JSON object | `report/course/summary.rs`; why a run ended, in words: `report/course/reasons.rs` |
 //! | a metric, what a ping says | `report/watching/metrics.rs`, `report/watching/pings.rs`; who is told when: `commands/watching.rs`; its topic |
 //! | a sign-in method | its name: `api/sign_in/method.rs`; what it needs, and when it is chosen: `settings.rs`; whom it asks: a file of its own, made by `SignIn::new`; why it failed: `error.rs`, `hints.rs`; its topic |
 //! | what the simulated API can do wrong | by chance (`--fault`): `sandbox/faults.rs`; call by call, for tests: `sandbox/script.rs`; in the forms of its answers: `sandbox/settings.rs`; the options: `sandbox/arguments.rs` |

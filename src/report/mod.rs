@@ -8,20 +8,25 @@
 //!
 //! - [`page`]: a run as a page of HTML. [`watching`]: metrics and pings. [`views`]: the runs, and the state as a whole.
 //! - [`tenant`]: the tenant's machines and tags.
-//! - [`run`]: a run's plan, its progress, and the summary at its end.
+//! - [`course`]: a run's plan, its progress, and the summary at its end.
 //! - [`results`]: what became of every row, as CSV.
 //! - [`files`]: files that appear complete and replace nobody's work. [`output`]: the ways out to a terminal, a pipe or a log,
 //!   and what errors and JSON objects have in common.
 
+mod course;
 mod files;
 mod output;
 mod page;
 mod results;
-mod run;
 mod tenant;
 mod views;
 mod watching;
 
+pub(crate) use course::obstacle::hindrance_problem;
+pub(crate) use course::plan::PlanReport;
+pub(crate) use course::progress::ProgressReport;
+pub(crate) use course::reasons::causes;
+pub(crate) use course::summary::{RunSummary, describe_end, kept_text, results_json};
 #[cfg(any(test, fuzzing))]
 pub(crate) use files::earlier::{ExistingFile, existing_file_at, run_id};
 pub(crate) use files::reserved::{Reserved, ReservedError};
@@ -37,11 +42,6 @@ pub(crate) use results::verification::{RowFinding, VerificationTotals, row_findi
 #[cfg(test)]
 pub(crate) use results::writing::ErrorGroup;
 pub(crate) use results::writing::{Totals, write_results};
-pub(crate) use run::obstacle::hindrance_problem;
-pub(crate) use run::plan::PlanReport;
-pub(crate) use run::progress::ProgressReport;
-pub(crate) use run::reasons::causes;
-pub(crate) use run::summary::{RunSummary, describe_end, kept_text, results_json};
 pub(crate) use tenant::exported::ExportedColumns;
 pub(crate) use tenant::listed::{Fields, ListBuilder, ListedFields};
 pub(crate) use tenant::machines::{

@@ -14,9 +14,9 @@ use super::window::WindowCount;
 use crate::model::{Bucket, Change, TagAction, TagNumber};
 use crate::outside::Outside;
 use crate::quota::QuotaScope;
+use crate::report::course::advice::AdviceInput;
 use crate::report::results::target::{ResultsError, ResultsTarget};
 use crate::report::results::writing::{Totals, tally};
-use crate::report::run::advice::AdviceInput;
 use crate::store::{
     CallRecord, KeptLimit, Reader, RunCondition, RunDetails, RunSession, RunState, StoreError, StoredRun,
 };

@@ -13,7 +13,7 @@ use super::parts;
 use super::verdict::{Verdict, quota_text};
 use crate::model::Status;
 use crate::outside::{Outside, shown};
-use crate::report::run::summary::status_text;
+use crate::report::course::summary::status_text;
 use crate::words::{group_digits, second};
 
 /// How every page begins, which tells it from files of others.

@@ -12,8 +12,8 @@ use super::verdict::{Verdict, quota_text};
 use super::window::WindowCount;
 use crate::model::{Bucket, Status};
 use crate::outside::Outside;
+use crate::report::course::summary::cause_object;
 use crate::report::output::frame::written;
-use crate::report::run::summary::cause_object;
 
 /// The object, but for what every one of them has.
 pub(super) fn object(figures: &Figures) -> Value {

@@ -14,9 +14,9 @@ use super::window::WindowCount;
 use crate::model::{Bucket, Status};
 use crate::outside::Outside;
 use crate::quota;
+use crate::report::course::spent::{is_window, named_text};
+use crate::report::course::summary::{error_hint, status_text};
 use crate::report::results::writing::{ErrorGroup, ErrorKey};
-use crate::report::run::spent::{is_window, named_text};
-use crate::report::run::summary::{error_hint, status_text};
 use crate::words::{counted, describe_duration, group_digits, second};
 
 const SMALL: Size = Size { width: 360.0, height: 150.0 };

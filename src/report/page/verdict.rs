@@ -2,7 +2,7 @@
 
 use super::figures::Figures;
 use crate::model::Status;
-use crate::report::run::summary::UNFINISHED;
+use crate::report::course::summary::UNFINISHED;
 use crate::store::RunCondition;
 use crate::words::{counted, group_digits};
 

@@ -12,14 +12,14 @@ use crate::call::StopReason;
 use crate::dispatch::EndReason;
 use crate::inventory::{InventoryEvent, InventoryObserver, ReadError, ReadProgress};
 use crate::outside::shown;
+use crate::report::course::obstacle::{Afterwards, obstacle_hint, obstacle_text};
+use crate::report::course::pace::LinePace;
+use crate::report::course::progress::{notice_text, waiting_text};
+use crate::report::course::reasons::{abort_code, reason_hint, reason_text};
+use crate::report::course::summary::calls_object;
 use crate::report::output::problem::Problem;
 use crate::report::output::screen::Screen;
 use crate::report::output::wrapping::fitted_to_bar;
-use crate::report::run::obstacle::{Afterwards, obstacle_hint, obstacle_text};
-use crate::report::run::pace::LinePace;
-use crate::report::run::progress::{notice_text, waiting_text};
-use crate::report::run::reasons::{abort_code, reason_hint, reason_text};
-use crate::report::run::summary::calls_object;
 use crate::words::{counted, group_digits};
 
 /// How often the sign turns that shows that the program lives.

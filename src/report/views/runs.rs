@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::api::CallKind;
 use crate::outside::{shell_word, shown};
+use crate::report::course::counts::{calls_text, operations_text};
 use crate::report::output::frame::{joined, written};
 use crate::report::output::screen::Screen;
 use crate::report::output::style::Style;
-use crate::report::run::counts::{calls_text, operations_text};
 use crate::store::{OperationState, RunCondition, RunDetails, RunEntry};
 use crate::words::{WIDEST_CELL_CHARACTERS, counted, group_digits, minute, second};
 

@@ -2,6 +2,10 @@
 //!
 //! Thin on purpose: what is here is what the statements of this room need, and no more. They are written once, in the words
 //! that every engine understands.
+//!
+//! What goes in and comes out: [`value`], [`kept`] for longer, in [`lists`]; [`error`]. To a server: a [`session`], statements
+//! in its own words ([`dialect`]), and what spares ways there ([`ahead`], [`hot`]). What a transaction remembers: what it has
+//! looked up ([`known`]), and what could be done again ([`deeds`], held in [`done`]).
 #![expect(clippy::needless_pass_by_value, reason = "a list of values is made for one statement")]
 
 mod ahead;

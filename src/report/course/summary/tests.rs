@@ -2,7 +2,7 @@ use super::*;
 use crate::call::{ConnectionTrouble, Repeat, RepeatCause, RetryReason, WaitCause};
 use crate::dispatch::Spent;
 use crate::quota::Quota;
-use crate::report::run::reasons::reason_hint;
+use crate::report::course::reasons::reason_hint;
 use crate::report::{ColorChoice, ErrorGroup, Invocation};
 
 fn progress() -> Progress {
