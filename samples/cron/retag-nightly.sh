@@ -6,7 +6,8 @@
 # DIRECTORY/*.csv        what to apply, one file after the other in the order of their names. Put a file there by renaming,
 #                        so that it is never seen half written. Files that a night was too short for stay.
 # DIRECTORY/done/        inputs, results and summaries, named by the time of the run.
-# DIRECTORY/refused/     inputs that were refused as a whole, named likewise; fix them and put them back.
+# DIRECTORY/refused/     inputs that were refused as a whole; fix them and put them back. Where one of its name is there already,
+#                        an input gets the time before its name.
 #
 # The options go to tagfleet: --client-secret-file FILE, or --sandbox for a rehearsal; none that leaves rows for another
 # time, as --limit does. Secrets come from files or from the
@@ -128,7 +129,8 @@ apply() {
         say "$name.csv is done, but not every row succeeded; $run.results.csv says why, $run.failed.csv holds the rows"
         ;;
     3)
-        refused=$directory/refused/${run##*/}.csv
+        refused=$directory/refused/$name.csv
+        [ ! -e "$refused" ] || refused=$directory/refused/${run##*/}.csv
         mv "$file" "$refused"
         say "$name.csv was refused and nothing was sent; fix $refused and put it back as $name.csv"
         ;;

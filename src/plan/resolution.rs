@@ -4,7 +4,7 @@
 //! what contradicts itself is found although the file does not show it. A name that nobody or more than one bears fails
 //! its rows; the file is not refused for it, since inventories change from day to day.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::inventory::{Inventory, ListedMachine, MachinePosition, NameMatch};
@@ -48,6 +48,8 @@ pub struct Resolution {
     numbers: Vec<MachineNumber>,
     machines: Vec<ResolvedMachine>,
     failures: HashMap<ReferenceNumber, NameFailure>,
+    /// Machines that names led to once and do not today.
+    remembered: HashMap<ReferenceNumber, MachineId>,
     names_resolved: u32,
 }
 
@@ -60,6 +62,7 @@ impl Resolution {
             numbers: Vec::new(),
             machines: Vec::with_capacity(requests.machines.len()),
             failures: HashMap::new(),
+            remembered: HashMap::new(),
             names_resolved: 0,
         };
         let mut by_position: HashMap<MachinePosition, MachineNumber> = HashMap::new();
@@ -92,6 +95,26 @@ impl Resolution {
     #[must_use]
     pub fn has_merged(&self) -> bool {
         self.machines.len() < self.requests.machines.len()
+    }
+
+    /// Takes names that lead to nobody today for the machines that they led to when something was done to these, unless
+    /// other rows are about these machines.
+    pub(crate) fn remember(&mut self, known: &HashMap<ReferenceNumber, MachineId>, inventory: Option<&Inventory>) {
+        let requests = Arc::clone(&self.requests);
+        let is_named = |id: &MachineId| requests.machines.contains(&MachineReference::Id(id.clone()));
+        let listed: HashSet<ResolvedMachine> = self.machines.iter().copied().collect();
+        for machine in &mut self.machines {
+            let ResolvedMachine::Unresolved(name) = *machine else { continue };
+            let is_nobody = matches!(self.failures.get(&name), Some(NameFailure::NoMatch(_)));
+            let Some(id) = known.get(&name).filter(|id| is_nobody && !is_named(id)) else { continue };
+            let today = inventory.and_then(|inventory| inventory.find(id));
+            let today = today.map_or(ResolvedMachine::Unlisted(name), ResolvedMachine::Listed);
+            if !listed.contains(&today) {
+                *machine = today;
+                self.failures.remove(&name);
+                self.remembered.insert(name, id.clone());
+            }
+        }
     }
 
     fn look_up(
@@ -164,7 +187,7 @@ impl Resolution {
             ResolvedMachine::Unlisted(position) | ResolvedMachine::Unread(position) => {
                 match self.requests.machine(*position)? {
                     MachineReference::Id(id) => Some(id),
-                    _ => None,
+                    _ => self.remembered.get(position),
                 }
             }
             ResolvedMachine::Unresolved(_) => None,

@@ -7,7 +7,7 @@ use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::{claim, claim_by_name};
 use super::deciding_again::Asked;
 use super::input::CheckedInput;
-use super::join::{candidates, carry_into, input_digest, is_of_file, join, operations_digest};
+use super::join::{candidates, carry_into, input_digest, is_of_file, join, operations_digest, remembered};
 use super::order_digest::OrderDigest;
 use super::planning::{Planned, PlanningOptions, add_reading, end_reason, make_plan};
 use super::record::record;
@@ -181,7 +181,7 @@ impl<'a, T: Transport> Application<'a, T> {
     async fn go_on(
         &mut self,
         unfinished: &UnfinishedRun,
-        planned: Planned,
+        mut planned: Planned,
         new_run: NewRun,
         context: &mut RunContext,
     ) -> Result<Option<Begun>, CommandError> {
@@ -195,6 +195,10 @@ impl<'a, T: Transport> Application<'a, T> {
         }
         claimed?;
         store.take_over(run).await?;
+        if unfinished.run.description.input_digest == new_run.input_digest {
+            let known = remembered(store, run, &planned.plan).await?;
+            planned.plan.machines.remember(&known, planned.inventory.as_ref());
+        }
         // Whoever was at it may have done some of it since the list was read.
         let settings = self.order.planning.settings;
         let mut planned = planned.with_todays_writes(self.tenant, settings).await?;

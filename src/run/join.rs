@@ -9,12 +9,13 @@ use super::record::record;
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
-use crate::model::{Held, Operation, OperationId, Slot};
+use crate::model::{Held, MachineId, Operation, OperationId, ReferenceNumber, Request, Slot};
 use crate::plan::carrying::{Carried, Earlier, EarlierOutcome};
-use crate::plan::changes::{Decision, PlanSettings, outcome_today};
+use crate::plan::changes::{Decision, Plan, PlanSettings, outcome_today};
 use crate::plan::identity::{OperationsDigest, OrderedDigest};
 use crate::store::{
-    CarriedOperation, KnownOperation, NewRun, OperationState, RunKey, RunKind, RunSlot, SlotWrite, Store, UnfinishedRun,
+    CarriedOperation, KnownOperation, NewRun, OperationState, RunKey, RunKind, RunSlot, SlotWrite, Store, StoredChunk,
+    UnfinishedRun,
 };
 
 /// A run is joined until this long after its last activity.
@@ -89,6 +90,37 @@ pub(super) async fn join(
     let fates =
         planned.plan.carry(|number| outcomes.get(&OperationId(u32::try_from(number).ok()?)).copied(), settings, listed);
     Ok(Joined { run, numbers, fates })
+}
+
+/// The machines to which the run has done something, or may have, under names that lead to nobody today; its rows are those of
+/// the plan.
+pub(super) async fn remembered(
+    store: &Store,
+    run: RunKey,
+    plan: &Plan,
+) -> Result<HashMap<ReferenceNumber, MachineId>, CommandError> {
+    let is_nobody = |request: &&Request| plan.machines.failure(request.machine).is_some();
+    let rows: HashMap<u32, ReferenceNumber> =
+        plan.requests().all.iter().filter(is_nobody).map(|request| (request.row.0, request.machine)).collect();
+    let (mut remembered, mut done) = (HashMap::new(), HashMap::new());
+    let (mut last, mut first_row) = (None, 1);
+    while !rows.is_empty() {
+        let known = store.known_operations(run, last, OPERATIONS_AT_ONCE).await?;
+        let Some(end) = known.last() else { break };
+        last = Some(end.id);
+        let carried_out = known.into_iter().filter(KnownOperation::may_be_done);
+        done.extend(carried_out.map(|known| (known.id, known.operation.machine)));
+    }
+    while !done.is_empty() {
+        let Some(StoredChunk { input, .. }) = store.chunk(run, first_row).await? else { break };
+        for (place, operations) in (input.first_row..).zip(&input.operations) {
+            let machine = operations.iter().find_map(|operation| done.get(operation));
+            let name = rows.get(&input.number(place));
+            remembered.extend(name.zip(machine).map(|(name, machine)| (*name, machine.clone())));
+            first_row = place + 1;
+        }
+    }
+    Ok(remembered)
 }
 
 /// Stores the input as it is now in the place of the run that it goes on with.

@@ -176,7 +176,7 @@ fn a_state_that_others_can_write_to_or_that_is_damaged_leaves_the_service_to_be_
     for name in ["state/tagfleet.sqlite3", "state/tagfleet.sqlite3-wal", "state/tagfleet.sqlite3-shm"] {
         let _may_be_away = std::fs::remove_file(check.folder.path(name));
     }
-    check.finds(7, "state", "move it away", &skipped);
+    check.finds(7, "state", "was removed or damaged", &skipped);
     // What is lost stays lost, though it keeps nobody from working.
     let lost = said(&check.exits(0).1);
     assert!(lost.contains("is usable, ") && lost.contains("is lost, so runs may be missing"), "{lost}");

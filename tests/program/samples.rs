@@ -296,6 +296,16 @@ fn the_nightly_script_takes_all_files_and_puts_each_in_its_place() {
     }
     assert_eq!(folder.names_in("waiting"), ["done", "refused"]);
     assert_eq!(folder.names_in("waiting/refused"), ["a.csv"]);
+
+    // Another one of the name that is refused does not take the place of the first.
+    folder.write("waiting/a.csv", &sample("bad-rows.csv")[..]);
+    let output = nightly_script(&folder, program, &options);
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(folder.names_in("waiting/refused").len(), 2);
+    // A file of which rows are left for another time is not done.
+    folder.write("waiting/a.csv", &values[..]);
+    let output = nightly_script(&folder, program, &["--sandbox", "--limit", "1"]);
+    assert_eq!((output.status.code(), folder.names_in("waiting").len()), (Some(2), 3));
 }
 
 #[cfg(unix)]

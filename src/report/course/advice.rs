@@ -31,12 +31,17 @@ pub(in crate::report) struct AdviceInput<'a> {
     pub(in crate::report) sandbox: bool,
 }
 
+/// That a run is to be gone on with.
+pub(in crate::report) fn to_resume(run_id: &str, repeated_options: &str) -> Advice {
+    Advice { look_at: None, command: format!("tagfleet resume {run_id}{repeated_options}") }
+}
+
 impl AdviceInput<'_> {
     /// What to do next; nothing where all is done.
     pub(in crate::report) fn advice(&self) -> Option<Advice> {
         let repeated = self.repeated_options;
         if self.open > 0 {
-            return Some(Advice { look_at: None, command: format!("tagfleet resume {}{repeated}", self.run_id) });
+            return Some(to_resume(self.run_id, repeated));
         }
         let ResultsTarget::File { results, failed } = self.target else { return None };
         if self.totals.failed_rows == 0 || self.totals.lacks_orders {

@@ -130,7 +130,8 @@ impl RunSummary<'_> {
     pub(crate) fn session_end(&self) -> RunSessionEnd {
         let Ending { exit_status, ended, reason, hint, .. } = self.ending();
         let spent = self.progress.spent.iter().map(|(part, time)| (spent_name(*part), *time)).collect();
-        RunSessionEnd { ended: ended.to_owned(), reason, hint, exit_status, spent }
+        let next = self.next().map(|advice| advice.text());
+        RunSessionEnd { ended: ended.to_owned(), reason, hint, next, exit_status, spent }
     }
 
     /// The text for people.

@@ -1,7 +1,6 @@
 //! The numbers of a page, read from the store in one pass over the calls and one over the operations.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,12 +13,10 @@ use super::window::WindowCount;
 use crate::model::{Bucket, Change, TagAction, TagNumber};
 use crate::outside::Outside;
 use crate::quota::QuotaScope;
-use crate::report::course::advice::AdviceInput;
-use crate::report::results::target::{ResultsError, ResultsTarget};
+use crate::report::course::advice::to_resume;
+use crate::report::results::target::ResultsError;
 use crate::report::results::writing::{Totals, tally};
-use crate::store::{
-    CallRecord, KeptLimit, Reader, RunCondition, RunDetails, RunSession, RunState, StoreError, StoredRun,
-};
+use crate::store::{CallRecord, KeptLimit, Reader, RunCondition, RunDetails, RunSession, StoreError, StoredRun};
 
 /// The windows that are looked at where no quota was kept.
 const USUAL_WINDOWS: [Duration; 2] = [Duration::from_mins(1), Duration::from_hours(1)];
@@ -135,7 +132,7 @@ impl Figures {
         let outcomes = reader.tell_operations(run.key, Outcomes::new(span), Outcomes::take).await?;
         let kinds = reader.machine_kinds(run.key).await?;
         let open = reader.open_operations(run.key).await?;
-        let next = next(&run, &details, &totals, open, repeated_options, is_sandbox);
+        let next = next(&details, sessions.last(), open, repeated_options);
         Ok(Self {
             input_digest: run.description.input_digest.clone(),
             changes: named_changes(reader, &run, outcomes.by_change()).await?,
@@ -211,26 +208,13 @@ async fn span(reader: &Reader, run: &StoredRun, sessions: &[RunSession]) -> Resu
     Ok(Span::new(from, to))
 }
 
-/// What to do next about a run that nobody is at.
-fn next(
-    run: &StoredRun,
-    details: &RunDetails,
-    totals: &Totals,
-    open: u32,
-    repeated_options: &str,
-    sandbox: bool,
-) -> Option<String> {
-    let is_left = !matches!(details.entry.condition, RunCondition::Preparing | RunCondition::Running);
-    let target = match &run.description.results_path {
-        Some(path) => ResultsTarget::file(PathBuf::from(path)),
-        None => ResultsTarget::StandardOutput,
-    };
-    let run_id = &run.description.run_id;
-    // How its rows were read is not kept with a run.
-    let prospect =
-        AdviceInput { run_id, totals, target: &target, open, repeated_options, reading_options: "", sandbox };
-    let advice = (is_left && run.state != RunState::Preparing).then(|| prospect.advice()).flatten();
-    advice.map(|advice| advice.text())
+/// What to do next about a run that nobody is at: it is gone on with, or what it said itself in the end is to be done.
+fn next(details: &RunDetails, last: Option<&RunSession>, open: u32, repeated_options: &str) -> Option<String> {
+    match details.entry.condition {
+        RunCondition::Preparing | RunCondition::Running | RunCondition::NeverBegan => None,
+        _ if open > 0 => Some(to_resume(&details.entry.run_id, repeated_options).text()),
+        _ => last.and_then(|session| session.end.as_ref()).and_then(|(_, end)| end.next.clone()),
+    }
 }
 
 /// The changes in words; the tags are those of the run.

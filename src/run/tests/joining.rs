@@ -382,3 +382,33 @@ async fn a_run_that_ended_before_it_could_look_names_up_is_not_resumed() {
     }
     assert_eq!(world.service.writes().len(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_done_under_a_name_is_done_though_nobody_is_called_so_any_more() {
+    for (goes, value) in [("away", false), ("away", true), ("by another name", false)] {
+        let world = World::of(8);
+        for machine in 1..=8 {
+            world.service.call(machine, &format!("h{machine}.example"));
+        }
+        let change = if value { ",,Set,High" } else { ",A,Add," };
+        let rows = (1..=8).fold(String::new(), |rows, machine| rows + &format!("h{machine}.example{change}\n"));
+        let how =
+            Invocation { interrupted_after: Some(Duration::from_millis(450)), concurrency: 1, ..Invocation::default() };
+        let said = world.apply(&rows, &how).await.exits(ExitStatus::StoppedEarly);
+        let done: Vec<u32> =
+            (1..=8).filter(|machine| said.rows()[*machine as usize - 1]["status"] == "succeeded").collect();
+        assert!((1..8).contains(&done.len()), "{}", said.data);
+        match goes {
+            "away" => world.service.list(done[0], false),
+            _ => world.service.call(done[0], "other.example"),
+        }
+        let writes = world.service.writes().len();
+        let said = world.apply(&rows, &Invocation::default()).await.exits(ExitStatus::Done);
+        assert_eq!(said.statuses(), [("succeeded".to_owned(), 8)].into(), "{goes}: {}", said.data);
+        assert_eq!(world.service.writes().len(), writes + 8 - done.len(), "each once");
+        let run = said.run_id();
+        world.service.list(done[0], true);
+        world.undo(&run, &Invocation::default()).await.exits(ExitStatus::Done);
+        assert_eq!(world.service.tagged("A"), 0);
+    }
+}

@@ -97,6 +97,11 @@ impl Service {
         self.log().trouble.clone()
     }
 
+    /// Has a machine be called so.
+    pub(super) fn call(&self, number: u32, name: &str) {
+        self.tenant.change(&id(number), |machine| machine.computer_dns_name = Some(name.to_owned()));
+    }
+
     /// Keeps a machine out of the list, or puts it there.
     pub(super) fn list(&self, number: u32, is_listed: bool) {
         self.tenant.change(&id(number), |machine| machine.listed = is_listed);

@@ -13,11 +13,11 @@ use super::absence::again_while_held;
 /// Marks the file as ours (`file` and other tools show it).
 pub(in crate::store) const APPLICATION_ID: i32 = 0x7461_6766;
 /// The newest form of the file that this program knows. Whoever only reads has an older file brought up to date first.
-pub(in crate::store) const SCHEMA_VERSION: i32 = 8;
+pub(in crate::store) const SCHEMA_VERSION: i32 = 9;
 
 /// The statements that lead from each version to the next; the first makes an empty file.
 pub(in crate::store) const MIGRATIONS: [&str; SCHEMA_VERSION as usize] =
-    [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8];
+    [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9];
 
 const VERSION_1: &str = "
 CREATE TABLE boot (
@@ -270,6 +270,11 @@ CREATE TABLE declaration (
 /// A state in a file has a number of its own, which whoever writes into it first gives it.
 const VERSION_8: &str = "
 ALTER TABLE custody ADD COLUMN state_id INTEGER;
+";
+
+/// What a run said last is to be done next is kept, since nobody else knows how its rows were read.
+const VERSION_9: &str = "
+ALTER TABLE sitting ADD COLUMN next TEXT;
 ";
 
 /// What [`prepare`] found wrong.

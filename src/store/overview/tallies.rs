@@ -51,7 +51,8 @@ impl Store {
 }
 
 impl Reader {
-    /// When a run over all of this input last ended with nothing left, failed or unknown. How its process ended is not in the
+    /// When a run over all of this input last ended with nothing left, failed or unknown, where the books are of one tenant and
+    /// app. How its process ended is not in the
     /// books, so that of a run with tolerated or left out rows nothing is said.
     pub async fn last_done(&self, input_path: &str) -> Result<Option<Timestamp>, StoreError> {
         let input_path = input_path.to_owned();
@@ -66,6 +67,7 @@ impl Reader {
                     .prepare_cached(&format!(
                         "SELECT last_activity_at FROM run
                          WHERE input_path = ?1 AND state = ?2 AND kind = ?3 AND input_digest NOT LIKE '%:%'
+                             AND (SELECT count(*) FROM account) = 1
                              AND NOT EXISTS (SELECT 1 FROM row_problem WHERE row_problem.run_key = run.run_key)
                              AND NOT EXISTS (SELECT 1 FROM operation
                                  WHERE operation.run_key = run.run_key AND operation.state IN ({}))

@@ -60,6 +60,8 @@ pub struct RunSessionEnd {
     pub reason: Option<String>,
     /// What to do about that.
     pub hint: Option<String>,
+    /// What to do next with its rows.
+    pub next: Option<String>,
     pub exit_status: u8,
     /// Where the time went, by names that the report has for it.
     pub spent: Vec<(String, Duration)>,
@@ -129,9 +131,9 @@ impl Store {
         self.writer
             .run_repeatable(1, move |transaction| {
                 transaction.execute(
-                    "UPDATE sitting SET ended_at = ?2, ended = ?3, reason = ?4, hint = ?5, exit_status = ?6, spent = ?7
+                    "UPDATE sitting SET ended_at = ?2, ended = ?3, reason = ?4, hint = ?5, exit_status = ?6, spent = ?7, next = ?9
                      WHERE sitting_key = (SELECT max(sitting_key) FROM sitting WHERE run_key = ?1 AND process_key = ?8)",
-                    params![run.0, now, end.ended, end.reason, end.hint, end.exit_status, spent, process_key],
+                    params![run.0, now, end.ended, end.reason, end.hint, end.exit_status, spent, process_key, end.next],
                 )?;
                 Ok(())
             })
@@ -202,7 +204,7 @@ impl Reader {
 pub(in crate::store) fn sessions(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSession>, SqlError> {
     let mut statement = transaction.prepare_cached(
         "SELECT process_key, version, limits, quota_scope, foretold, began_at, ended_at, ended, reason, hint,
-             exit_status, spent
+             exit_status, spent, next
          FROM sitting WHERE run_key = ?1 ORDER BY sitting_key",
     )?;
     let rows = statement.query_map([run.0], read_session)?;
@@ -218,7 +220,8 @@ fn read_session(row: &Row<'_>) -> Result<RunSession, SqlError> {
             let spent: Vec<(String, u64)> = read_json(row, 11, "the time of a run")?;
             let spent = spent.into_iter().map(|(part, time)| (part, Duration::from_micros(time))).collect();
             let (ended, exit_status) = (row.get(7)?, row.get(10)?);
-            let end = RunSessionEnd { ended, reason: row.get(8)?, hint: row.get(9)?, exit_status, spent };
+            let (reason, hint, next) = (row.get(8)?, row.get(9)?, row.get(12)?);
+            let end = RunSessionEnd { ended, reason, hint, next, exit_status, spent };
             Some((timestamp(ended_at), end))
         }
     };

@@ -155,7 +155,8 @@ async fn a_state_of_an_older_program_becomes_one_of_its_own_without_a_doubt() {
         let connection = Connection::open(place.database()).expect("a database");
         connection
             .execute_batch(
-                "ALTER TABLE custody DROP COLUMN state_id; PRAGMA user_version = 7; PRAGMA wal_checkpoint(TRUNCATE)",
+                "ALTER TABLE custody DROP COLUMN state_id; ALTER TABLE sitting DROP COLUMN next;
+                 PRAGMA user_version = 7; PRAGMA wal_checkpoint(TRUNCATE)",
             )
             .expect("an older form");
         drop(connection);
