@@ -304,6 +304,7 @@ impl Fleet {
         let Some(record) = self.records.get_mut(place.0) else { return };
         (record.listed, record.dead, record.held_by_rule) = (machine.listed, machine.dead, machine.held_by_rule);
         record.last_seen = machine.last_seen.unwrap_or(record.last_seen);
+        record.computer_dns_name = machine.computer_dns_name.map(Into::into).or(record.computer_dns_name.take());
     }
 
     /// From now on the list lies so far behind.
