@@ -19,7 +19,6 @@ use crate::call::{
 use crate::dispatch::{EndReason, Event, ExpectedEnd, Observer, Progress};
 use crate::model::Status;
 use crate::report::output::screen::Screen;
-use crate::report::output::wrapping::fitted_to_bar;
 use crate::words::{self, counted, describe_duration, group_digits};
 
 /// Shows a run on the screen.
@@ -54,7 +53,7 @@ impl ProgressReport {
             bar.set_position(progress.settled());
             let waits = why_it_waits(progress, &self.time_zone).map(|why| format!("\n{why}"));
             let lines = format!("{}{}", standing(progress, &self.time_zone), waits.unwrap_or_default());
-            bar.set_message(fitted_to_bar(lines));
+            bar.set_message(Screen::fitted_to_bar(lines));
         } else if !self.quiet && progress.operations > 0 && self.pace.is_due(progress.elapsed, progress.waiting) {
             self.screen.remark(&status_line(progress, &self.time_zone));
         }

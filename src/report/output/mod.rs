@@ -14,4 +14,4 @@ mod standard_output;
 pub(super) mod streams;
 pub(super) mod style;
 mod terminal;
-pub(super) mod wrapping;
+mod wrapping;

@@ -179,6 +179,12 @@ impl Screen {
         self.bars.add(bar)
     }
 
+    /// What stands at a bar, with its lines broken where the terminal ends: lines that the terminal breaks by itself are other
+    /// ones as soon as it has another width, and drawing over them would take what is above them.
+    pub(in crate::report) fn fitted_to_bar(text: String) -> String {
+        wrapped_for(&console::Term::stderr(), text)
+    }
+
     /// From then on, output that nobody reads is given up after a few seconds: the process is to end.
     pub(crate) fn end_at(&self, time: Instant) {
         self.streams.end_at(time);

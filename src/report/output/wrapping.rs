@@ -23,12 +23,6 @@ pub(super) fn wrapped_for(terminal: &console::Term, text: String) -> String {
     }
 }
 
-/// What stands at a bar, with its lines broken where the terminal ends: lines that the terminal breaks by itself are other ones
-/// as soon as it has another width, and drawing over them would take what is above them.
-pub(in crate::report) fn fitted_to_bar(text: String) -> String {
-    wrapped_for(&console::Term::stderr(), text)
-}
-
 /// A text with its lines broken between words, so that none is wider. Columns of figures, what is there to be copied, and a
 /// line that the next one points into stay whole.
 fn wrapped(text: &str, width_columns: usize) -> String {

@@ -19,7 +19,6 @@ use crate::report::course::reasons::{abort_code, reason_hint, reason_text};
 use crate::report::course::summary::calls_object;
 use crate::report::output::problem::Problem;
 use crate::report::output::screen::Screen;
-use crate::report::output::wrapping::fitted_to_bar;
 use crate::words::{counted, group_digits};
 
 /// How often the sign turns that shows that the program lives.
@@ -65,7 +64,7 @@ impl ReadingReport {
         let progress = &self.progress;
         if let Some(bar) = &self.bar {
             // What turns before it takes two columns.
-            let lines = fitted_to_bar(format!("  {}", status_line(progress, &self.time_zone)));
+            let lines = Screen::fitted_to_bar(format!("  {}", status_line(progress, &self.time_zone)));
             bar.set_message(lines.trim_start().to_owned());
         } else if !self.quiet && self.pace.is_due(progress.elapsed, progress.waiting) {
             self.screen.remark(&status_line(progress, &self.time_zone));

@@ -46,8 +46,7 @@ impl TagsReport<'_> {
             }
             if alike.len() > 1 {
                 let all = if alike.len() == 2 { "both".to_owned() } else { format!("these {}", alike.len()) };
-                let _written =
-                    writeln!(text, "{:>NUMBER_COLUMNS$}  {all} differ only in case, width or Unicode form", "");
+                let _written = writeln!(text, "{:>NUMBER_COLUMNS$}  {all} differ only in case or width", "");
             }
         }
         let tags = counted(list.tags.len() as u64, "tag", "tags");
@@ -101,7 +100,7 @@ mod tests {
          MACHINES  TAG
             1,204  Marketing
                 3  MARKETING
-                   both differ only in case, width or Unicode form
+                   both differ only in case or width
                 2  "Tier 0 "
                 1  a\u{1b}[31m\u{200b}
                 1  xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
