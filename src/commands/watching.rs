@@ -247,7 +247,9 @@ impl Metrics {
         })?;
         let warn = |error: &io::Error| warn(screen, path, &error);
         let Ok(mut file) = file.inspect_err(warn) else { return Ok(None) };
+        // Of several profiles' jobs the books do not tell which one it was.
         if !file.knows_last_success()
+            && cli.general.settings.name.is_none()
             && let Some(time) = books.last_done(about.input_path.as_deref()).await
         {
             file.note_last_success(time);
