@@ -102,22 +102,23 @@ pub(super) async fn remembered(
     let is_nobody = |request: &&Request| plan.machines.failure(request.machine).is_some();
     let rows: HashMap<u32, ReferenceNumber> =
         plan.requests().all.iter().filter(is_nobody).map(|request| (request.row.0, request.machine)).collect();
-    let (mut remembered, mut done) = (HashMap::new(), HashMap::new());
-    let (mut last, mut first_row) = (None, 1);
+    let (mut asked, mut remembered) = (HashMap::new(), HashMap::new());
+    let mut first_row = 1;
     while !rows.is_empty() {
+        let Some(StoredChunk { input, .. }) = store.chunk(run, first_row).await? else { break };
+        for (place, operations) in (input.first_row..).zip(&input.operations) {
+            let name = rows.get(&input.number(place));
+            asked.extend(name.into_iter().flat_map(|name| operations.iter().map(|operation| (*operation, *name))));
+            first_row = place + 1;
+        }
+    }
+    let mut last = None;
+    while !asked.is_empty() {
         let known = store.known_operations(run, last, OPERATIONS_AT_ONCE).await?;
         let Some(end) = known.last() else { break };
         last = Some(end.id);
-        let carried_out = known.into_iter().filter(KnownOperation::may_be_done);
-        done.extend(carried_out.map(|known| (known.id, known.operation.machine)));
-    }
-    while !done.is_empty() {
-        let Some(StoredChunk { input, .. }) = store.chunk(run, first_row).await? else { break };
-        for (place, operations) in (input.first_row..).zip(&input.operations) {
-            let machine = operations.iter().find_map(|operation| done.get(operation));
-            let name = rows.get(&input.number(place));
-            remembered.extend(name.zip(machine).map(|(name, machine)| (*name, machine.clone())));
-            first_row = place + 1;
+        for known in known.into_iter().filter(KnownOperation::may_be_done) {
+            remembered.extend(asked.get(&known.id).map(|name| (*name, known.operation.machine)));
         }
     }
     Ok(remembered)

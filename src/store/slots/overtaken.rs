@@ -27,13 +27,13 @@ impl Reader {
     }
 
     /// What runs that were decided about later, and have come to their end, found to be so as they were asked, where this run
-    /// still wants something else; sorted by attempt, as if each had written it then. That also holds
-    /// of tags which one asked to be absent without a row that says so.
+    /// wants something else, done or not; sorted by attempt, as if each had written it then. That also holds of tags which one
+    /// asked to be absent without a row that says so.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
     pub async fn later_findings(&self, run: RunKey) -> Result<Vec<SlotWrite>, StoreError> {
-        self.connection.run(move |transaction| later_findings(transaction, run)).await
+        self.connection.run(move |transaction| later_findings(transaction, run, &OperationState::ALL)).await
     }
 }
 
@@ -75,11 +75,11 @@ pub(in crate::store) fn open_operations(transaction: &Transaction<'_>, run: RunK
     }
     let mut writes = later_writes(transaction, run)?;
     writes.retain(|write| write.surely);
-    writes.extend(later_findings(transaction, run)?);
+    let is_open = [OperationState::Pending, OperationState::Unknown, OperationState::Refused];
+    writes.extend(later_findings(transaction, run, &is_open)?);
     // What was found was decided after the attempt whose number it bears.
     writes.sort_by_key(|write| write.attempt);
     let last = last_writes(writes);
-    let is_open = [OperationState::Pending, OperationState::Unknown, OperationState::Refused];
     let overtaken = operations(transaction, run, &last, &is_open, |own| {
         last.get(&own.slot).is_some_and(|other| other.attempt > own.attempt)
     })?;
@@ -96,8 +96,12 @@ struct LaterRun {
     is_everywhere: bool,
 }
 
-/// As [`Reader::later_findings`] has it. A run that was taken back asks for nothing any more.
-fn later_findings(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite>, SqlError> {
+/// As [`Reader::later_findings`] has it, for operations in these states. A run that was taken back asks for nothing any more.
+fn later_findings(
+    transaction: &Transaction<'_>,
+    run: RunKey,
+    states: &[OperationState],
+) -> Result<Vec<SlotWrite>, SqlError> {
     let later: Vec<LaterRun> = transaction
         .prepare_cached(
             "SELECT later.run_key, later.decided_after, later.input_path, EXISTS (
@@ -122,7 +126,7 @@ fn later_findings(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<Slot
         return Ok(Vec::new());
     }
     let mut wishes: HashMap<Slot, SlotWrite> = HashMap::new();
-    each_wish(transaction, run, &OperationState::ALL, |wish, _operation| {
+    each_wish(transaction, run, states, |wish, _operation| {
         wishes.insert(wish.slot.clone(), wish);
     })?;
     let mut findings = Vec::new();
