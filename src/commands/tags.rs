@@ -37,50 +37,33 @@ pub(super) async fn tags(options: TagsOptions, command: CommandContext<'_>) -> R
         let hint = error.hint().map(str::to_owned);
         CommandError::new(status, error, hint)
     })?;
-    let wanted = Wanted { change, typed, filter: on_machines(typed_filter(&options.filter)?)? };
-    retag(wanted, options, default_results, command).await
+    let retagging = on_chosen(Retagging { change, typed, filter: None }, typed_filter(&options.filter)?)?;
+    retag(retagging, options, default_results, command).await
 }
 
-/// A change of a tag, as far as the command line says it by itself.
-struct Wanted {
-    change: TagChange,
-    typed: String,
-    filter: Option<MachineFilter>,
+/// The same on the machines that a filter chooses, if there is one.
+fn on_chosen(retagging: Retagging, filter: Option<NamedFilter>) -> Result<Retagging, CommandError> {
+    let Some(NamedFilter { name, filter }) = filter else { return Ok(retagging) };
+    let filter = MachineFilter::new(filter, &MACHINE_COLUMNS).map_err(|error| CommandError::filter(&name, &error))?;
+    let typed = format!("{}{RETAGGING_WHERE}{}", retagging.typed, shell_word(filter.text()));
+    Ok(Retagging { typed, filter: Some(filter), ..retagging })
 }
 
-impl Wanted {
-    /// The whole of it, with the filter if that stands in a file.
-    async fn read(self, options: &FilterOptions) -> Result<Retagging, CommandError> {
-        let Self { change, mut typed, filter } = self;
-        let filter = match filter {
-            None => on_machines(filter_of_file(options).await?)?,
-            typed => typed,
-        };
-        if let Some(filter) = &filter {
-            typed += RETAGGING_WHERE;
-            typed += &shell_word(filter.text());
-        }
-        Ok(Retagging { change, typed, filter })
-    }
-}
-
-fn on_machines(filter: Option<NamedFilter>) -> Result<Option<MachineFilter>, CommandError> {
-    let on_machines = |NamedFilter { name, filter }: NamedFilter| {
-        MachineFilter::new(filter, &MACHINE_COLUMNS).map_err(|error| CommandError::filter(&name, &error))
-    };
-    filter.map(on_machines).transpose()
+/// The same where the filter stands in a file.
+async fn with_file(retagging: Retagging, options: &FilterOptions) -> Result<Retagging, CommandError> {
+    on_chosen(retagging, filter_of_file(options).await?)
 }
 
 /// Changes a tag, or shows what that would do.
 async fn retag(
-    wanted: Wanted,
+    retagging: Retagging,
     options: RetagOptions,
     default_results: PathBuf,
     command: CommandContext<'_>,
 ) -> Result<ExitStatus, CommandError> {
     let guard = guard(&options.guard, false)?;
     // To make room for another tag is no removal.
-    let removals = guard.removals.filter(|_| wanted.change.new_tag().is_none());
+    let removals = guard.removals.filter(|_| retagging.change.new_tag().is_none());
     let guard = Guard { removals, ..guard };
     let planning = PlanningOptions {
         settings: PlanSettings { limit: options.limit, guard, ..PlanSettings::default() },
@@ -91,7 +74,7 @@ async fn retag(
     let setup = |options: &RetagOptions| CommandSetup::to_change(command, false, &options.changing);
     if options.plan_only {
         let setup = setup(&options)?;
-        let retagging = setup.before_the_deadline(wanted.read(&options.filter)).await?;
+        let retagging = setup.before_the_deadline(with_file(retagging, &options.filter)).await?;
         let connection = setup.connect(&[]).await?;
         let tells_differences = options.detailed_exitcode;
         let plan = async |tenant: &_, context: &mut _| {
@@ -104,7 +87,7 @@ async fn retag(
     let asks = asks(options.changing.limits.yes, false, true)?;
     target.check(command.reserved, &run::RETAG_HEADER.map(str::to_owned))?;
     let setup = setup(&options)?;
-    let retagging = setup.before_the_deadline(wanted.read(&options.filter)).await?;
+    let retagging = setup.before_the_deadline(with_file(retagging, &options.filter)).await?;
     let order = ApplyOrder {
         target,
         planning,

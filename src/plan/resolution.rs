@@ -97,16 +97,24 @@ impl Resolution {
         self.machines.len() < self.requests.machines.len()
     }
 
-    /// Takes names that lead to nobody today for the machines that they led to when something was done to these, unless
-    /// other rows are about these machines.
+    /// Takes names that lead to nobody today for the machines that they led to when something was done to these. Where other
+    /// rows are about such a machine, under whatever name, its rows stay apart as they are.
     pub(crate) fn remember(&mut self, known: &HashMap<ReferenceNumber, MachineId>, inventory: Option<&Inventory>) {
+        if known.is_empty() {
+            return;
+        }
         let requests = Arc::clone(&self.requests);
-        let is_named = |id: &MachineId| requests.machines.contains(&MachineReference::Id(id.clone()));
+        let ids = requests.machines.iter().filter_map(|machine| match machine {
+            MachineReference::Id(id) => Some(id),
+            _ => None,
+        });
+        let mut rows_about: HashMap<&MachineId, u32> = HashMap::new();
+        ids.chain(known.values()).for_each(|id| *rows_about.entry(id).or_default() += 1);
         let listed: HashSet<ResolvedMachine> = self.machines.iter().copied().collect();
         for machine in &mut self.machines {
             let ResolvedMachine::Unresolved(name) = *machine else { continue };
             let is_nobody = matches!(self.failures.get(&name), Some(NameFailure::NoMatch(_)));
-            let Some(id) = known.get(&name).filter(|id| is_nobody && !is_named(id)) else { continue };
+            let Some(id) = known.get(&name).filter(|id| is_nobody && rows_about.get(id) == Some(&1)) else { continue };
             let today = inventory.and_then(|inventory| inventory.find(id));
             let today = today.map_or(ResolvedMachine::Unlisted(name), ResolvedMachine::Listed);
             if !listed.contains(&today) {

@@ -52,8 +52,7 @@ impl Store {
 
 impl Reader {
     /// When a run over all of this input last ended with nothing left, failed or unknown, where the books are of one tenant and
-    /// app. How its process ended is not in the
-    /// books, so that of a run with tolerated or left out rows nothing is said.
+    /// app. How its process ended is not in the books, so that of a run with tolerated or left out rows nothing is said.
     pub async fn last_done(&self, input_path: &str) -> Result<Option<Timestamp>, StoreError> {
         let input_path = input_path.to_owned();
         self.connection
