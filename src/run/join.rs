@@ -92,8 +92,8 @@ pub(super) async fn join(
     Ok(Joined { run, numbers, fates })
 }
 
-/// The machines to which the run has done something, or may have, under names that lead to nobody today; its rows are those of
-/// the plan.
+/// The machines to which the run has done all that is asked of them under names that lead to nobody today; its rows are those
+/// of the plan. Nothing more is to be done to a machine that no row names any more.
 pub(super) async fn remembered(
     store: &Store,
     run: RunKey,
@@ -102,7 +102,7 @@ pub(super) async fn remembered(
     let is_nobody = |request: &&Request| plan.machines.failure(request.machine).is_some();
     let rows: HashMap<u32, ReferenceNumber> =
         plan.requests().all.iter().filter(is_nobody).map(|request| (request.row.0, request.machine)).collect();
-    let (mut asked, mut remembered) = (HashMap::new(), HashMap::new());
+    let (mut asked, mut remembered, mut open) = (HashMap::new(), HashMap::new(), HashSet::new());
     let mut first_row = 1;
     while !rows.is_empty() {
         let Some(StoredChunk { input, .. }) = store.chunk(run, first_row).await? else { break };
@@ -117,10 +117,15 @@ pub(super) async fn remembered(
         let known = store.known_operations(run, last, OPERATIONS_AT_ONCE).await?;
         let Some(end) = known.last() else { break };
         last = Some(end.id);
-        for known in known.into_iter().filter(KnownOperation::may_be_done) {
-            remembered.extend(asked.get(&known.id).map(|name| (*name, known.operation.machine)));
+        for known in known {
+            let Some(name) = asked.get(&known.id) else { continue };
+            match known.state {
+                OperationState::Succeeded => _ = remembered.insert(*name, known.operation.machine),
+                _ => _ = open.insert(*name),
+            }
         }
     }
+    remembered.retain(|name, _machine| !open.contains(name));
     Ok(remembered)
 }
 

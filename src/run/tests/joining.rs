@@ -385,7 +385,7 @@ async fn a_run_that_ended_before_it_could_look_names_up_is_not_resumed() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_done_under_a_name_is_done_though_nobody_is_called_so_any_more() {
-    for (goes, value) in [("away", false), ("away", true), ("by another name", false)] {
+    for value in [false, true] {
         let world = World::of(8);
         for machine in 1..=8 {
             world.service.call(machine, &format!("h{machine}.example"));
@@ -398,17 +398,41 @@ async fn what_was_done_under_a_name_is_done_though_nobody_is_called_so_any_more(
         let done: Vec<u32> =
             (1..=8).filter(|machine| said.rows()[*machine as usize - 1]["status"] == "succeeded").collect();
         assert!((1..8).contains(&done.len()), "{}", said.data);
-        match goes {
-            "away" => world.service.list(done[0], false),
-            _ => world.service.call(done[0], "other.example"),
-        }
+        world.service.list(done[0], false);
         let writes = world.service.writes().len();
         let said = world.apply(&rows, &Invocation::default()).await.exits(ExitStatus::Done);
-        assert_eq!(said.statuses(), [("succeeded".to_owned(), 8)].into(), "{goes}: {}", said.data);
+        assert_eq!(said.statuses(), [("succeeded".to_owned(), 8)].into(), "{}", said.data);
         assert_eq!(world.service.writes().len(), writes + 8 - done.len(), "each once");
         let run = said.run_id();
         world.service.list(done[0], true);
         world.undo(&run, &Invocation::default()).await.exits(ExitStatus::Done);
         assert_eq!(world.service.tagged("A"), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_done_to_a_machine_that_no_row_names_any_more() {
+    for is_away in [false, true] {
+        let world = World::of(8);
+        for machine in 1..=8 {
+            world.service.call(machine, &format!("h{machine}.example"));
+        }
+        let rows = (1..=8).fold(String::new(), |rows, machine| rows + &format!("h{machine}.example,A,Add,High\n"));
+        let how =
+            Invocation { interrupted_after: Some(Duration::from_millis(950)), concurrency: 1, ..Invocation::default() };
+        world.apply(&rows, &how).await.exits(ExitStatus::StoppedEarly);
+        let is_half_done = |machine: &u32| {
+            let machine = world.service.machine(*machine);
+            machine.tags.is_empty() != (machine.value == DeviceValue::Normal)
+        };
+        let half = (1..=8).find(is_half_done).expect("one that has its tag only");
+        if is_away {
+            world.service.list(half, false);
+        } else {
+            world.service.call(half, "other.example");
+        }
+        let before = world.service.machine(half);
+        let said = world.apply(&rows, &Invocation::default()).await.exits(ExitStatus::RowsFailed);
+        assert_eq!((world.service.machine(half), said.statuses()["failed"]), (before, 1), "{}", said.data);
     }
 }
