@@ -90,7 +90,9 @@ pub(crate) fn json_escaped(text: &str) -> Cow<'_, str> {
 /// A path or another word that can be pasted into a shell.
 pub(crate) fn shell_word(text: &(impl AsRef<OsStr> + ?Sized)) -> String {
     let text = text.as_ref().to_string_lossy();
-    let is_plain = |character: char| character.is_alphanumeric() || "/._-+:\\".contains(character);
+    // A backslash parts folders on Windows alone; a shell of POSIX takes it away.
+    let plain = if cfg!(windows) { "/._-+:\\" } else { "/._-+:" };
+    let is_plain = |character: char| character.is_alphanumeric() || plain.contains(character);
     if text.chars().all(is_plain) {
         text.into_owned()
     } else if text.chars().all(is_harmless) {
@@ -174,6 +176,8 @@ mod tests {
             ("dir/x.csv", "dir/x.csv"),
             ("my file", "'my file'"),
             ("it's", r"'it'\''s'"),
+            #[cfg(not(windows))]
+            (r"a\b.csv", r"'a\b.csv'"),
             ("a\n'\\\u{2028}", r"$'a\x0a\'\\\xe2\x80\xa8'"),
         ] {
             assert_eq!(shell_word(text), word);

@@ -73,11 +73,12 @@ fn redecide_undo(wish: StoredWish, today: Today) -> Decision {
     // A later run of ours that surely wrote there counts like somebody else.
     let was_written = written_later.is_some_and(|written| written != Held::Unknown);
     match wish.earlier {
-        Earlier::Succeeded if was_written && written_later != Some(wish.wanted) => return Decision::ChangedSince,
-        Earlier::Succeeded if is_contradicted(today, wish.wanted) => {
+        // Its row would be fed back over the later run.
+        Earlier::Succeeded | Earlier::FailedUnsent if was_written && written_later != Some(wish.wanted) => {
             return Decision::ChangedSince;
         }
-        Earlier::Succeeded | Earlier::Failed | Earlier::FailedUnsent => return Decision::Kept,
+        Earlier::Succeeded if is_contradicted(today, wish.wanted) => return Decision::ChangedSince,
+        Earlier::Succeeded | Earlier::FailedUnsent => return Decision::Kept,
         _ => {}
     }
     match held {
@@ -192,7 +193,7 @@ mod tests {
     #[test]
     fn an_undo_that_is_gone_on_with_leaves_what_somebody_made_meanwhile() {
         use Decision::{Change, ChangedSince, Kept, Unchanged};
-        use Earlier::{Failed, MayBeDone, NotSent, Succeeded};
+        use Earlier::{Failed, FailedUnsent, MayBeDone, NotSent, Succeeded};
         // The run had set High where Low was; its undo goes back to Low.
         let table = [
             (NotSent, HIGH, None, Change),
@@ -210,7 +211,11 @@ mod tests {
             (Succeeded, Held::Unknown, None, Kept),
             (Succeeded, NORMAL, None, ChangedSince),
             (Succeeded, HIGH, None, ChangedSince),
-            (Failed, HIGH, None, Kept),
+            (Failed, HIGH, None, Change),
+            (Failed, LOW, None, Unchanged),
+            (Failed, HIGH, Some(HIGH), ChangedSince),
+            (FailedUnsent, HIGH, None, Kept),
+            (FailedUnsent, HIGH, Some(HIGH), ChangedSince),
         ];
         for (earlier, held, written_later, expected) in table {
             let wish = StoredWish { is_undo: true, earlier, wanted: LOW, before: HIGH };

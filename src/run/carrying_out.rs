@@ -90,7 +90,7 @@ impl<T: Transport> Run<'_, T> {
         self.give_way(&reason, &context.screen).await?;
         leave_overwritten(&self.tenant.store, self.key, asked).await?;
         self.tenant.store.set_run_state(self.key, RunState::Stopped).await?;
-        self.tenant.store.begin_session(self.key, session(self.tenant)).await?;
+        self.tenant.store.begin_session(self.key, session(self.tenant, &context.reading_options)).await?;
         let mut progress = Progress::default();
         add_read(&mut progress, &self.tenant.failed_reading());
         self.conclude(Ok((reason, progress)), context).await
@@ -107,7 +107,8 @@ impl<T: Transport> Run<'_, T> {
         };
         tenant.store.set_run_state(*key, RunState::Running).await?;
         let foretold = foretell(tenant, *key, options.bulk).await?;
-        tenant.store.begin_session(*key, NewRunSession { foretold, ..session(tenant) }).await?;
+        let session = NewRunSession { foretold, ..session(tenant, &context.reading_options) };
+        tenant.store.begin_session(*key, session).await?;
         tenant.store.keep_a_copy(*key).await;
         let mut report = (ProgressReport::new(context.screen.clone(), context.quiet), context.live_status.clone());
         let (transport, clock, stop_requests) =

@@ -119,7 +119,9 @@ pub(super) async fn decide_again<T: Transport>(
             before: known.before,
         };
         let held = held(known, wish, inventory.as_ref(), &own.recent);
-        let today = Today { held, written_later: written_after(&later, known) };
+        // An undo looks for itself at what is there.
+        let seen = if wish.is_undo { Held::Unknown } else { held };
+        let today = Today { held, written_later: written_after(&later, known, seen) };
         decided.push((held, listing, redecide(wish, today, listing, planning.settings.unlisted)));
     }
     withhold_removals(guard, run.listed, &known, &mut decided);
@@ -168,7 +170,7 @@ pub(super) async fn leave_overwritten(store: &Store, run: RunKey, asked: Asked) 
     let known = known_operations(store, run).await?;
     let is_overwritten = |known: &&KnownOperation| {
         let wanted = known.operation.change.leaves();
-        let written = written_after(&later, known).filter(|written| *written != Held::Unknown);
+        let written = written_after(&later, known, Held::Unknown).filter(|written| *written != Held::Unknown);
         let gives_way = match known.state {
             OperationState::Succeeded => true,
             // What may have been done stays so, and says so.

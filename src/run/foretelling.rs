@@ -16,7 +16,7 @@ const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
 const MOST_POINTS: u64 = 200;
 
 /// What a session begins with that does not send anything.
-pub(super) fn session<T: Transport>(tenant: &Tenant<T>) -> NewRunSession {
+pub(super) fn session<T: Transport>(tenant: &Tenant<T>, reading_options: &str) -> NewRunSession {
     let limits = tenant.gate.quota.limits().iter();
     let limits = limits.map(|limit| KeptLimit { window: limit.window, calls: limit.calls.get() });
     NewRunSession {
@@ -24,6 +24,7 @@ pub(super) fn session<T: Transport>(tenant: &Tenant<T>) -> NewRunSession {
         limits: limits.collect(),
         quota_scope: tenant.gate.scope,
         foretold: Vec::new(),
+        reading_options: reading_options.to_owned(),
     }
 }
 

@@ -254,11 +254,16 @@ pub(super) async fn later_wishes(store: &Store, run: RunKey) -> Result<HashMap<S
     Ok(later)
 }
 
-/// What the last write after this outcome left; nothing is known where it may have taken effect or not.
-pub(super) fn written_after(later: &HashMap<Slot, Vec<SlotWrite>>, known: &KnownOperation) -> Option<Held> {
+/// What the last write after this outcome left; nothing is known where it may have taken effect or not, and today nobody can
+/// see that it did.
+pub(super) fn written_after(
+    later: &HashMap<Slot, Vec<SlotWrite>>,
+    known: &KnownOperation,
+    today: Held,
+) -> Option<Held> {
     let writes = later.get(&known.operation.slot())?;
     let last = writes.iter().rfind(|write| write.attempt > known.last_attempt)?;
-    Some(if last.surely { last.wrote } else { Held::Unknown })
+    Some(if last.surely || last.wrote == today { last.wrote } else { Held::Unknown })
 }
 
 /// How far the operations had come that the run and the input share, by the numbers that they have in the input, and what
@@ -277,7 +282,7 @@ async fn earlier_outcomes(
         let Some(end) = known.last() else { return Ok(outcomes) };
         last = Some(end.id);
         for known in known {
-            let written_later = written_after(&later, &known);
+            let written_later = written_after(&later, &known, Held::Unknown);
             let earlier = earlier(&known);
             let inventory = planned.inventory.as_ref().filter(|_| earlier == Earlier::Succeeded);
             let held = inventory.map(|inventory| outcome_today(&known.operation, inventory, &planned.own.recent));

@@ -97,6 +97,11 @@ pub(super) async fn go_on<T: Transport>(
     tenant.store.take_over(key).await?;
     // What is gone on with is young from now on.
     tenant.forget_old_runs(options.keep_runs, context).await?;
+    if context.reading_options.is_empty()
+        && let Some(last) = tenant.store.sessions(key).await?.pop()
+    {
+        context.reading_options = last.reading_options;
+    }
     let run = Run { tenant, key, id, target, options, selected_from: None, account: None };
     let mut calls = ReadProgress::default();
     let decided = match plan_and_ask(tenant, stored, how, &mut calls, context).await {

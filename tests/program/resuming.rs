@@ -172,3 +172,23 @@ fn a_run_of_another_tenant_is_left_alone() {
     assert_eq!(ended.status, Some(3), "{}", ended.messages);
     assert!(ended.messages.contains("belongs to another tenant"), "{}", ended.messages);
 }
+
+#[test]
+fn rows_that_another_command_has_left_over_are_read_next_as_they_were_read_first() {
+    let (sandbox, folder) = (Sandbox::holding(&[1, 2]), Folder::new());
+    let options = "--tag-separator + --accept odd-tags --deadline 10m --json";
+    let left = Rehearsal::at(&sandbox).in_folder(&folder).rows("#1,A+B,Add,\n#2,C,Add,\n#3,T+U|V,Add,").quota("1/1h");
+    let run = left.with(options).run().exits(5).summary()["run_id"].as_str().expect("a name").to_owned();
+    let ended = command(&sandbox, &folder, &format!("resume {run} --yes --quota off --report report.html"));
+    assert_eq!(ended.status, Some(1), "{}", ended.messages);
+    let next = "input.failed.csv --accept odd-tags --tag-separator +";
+    let page = String::from_utf8(folder.read("report.html").expect("a page")).expect("text");
+    for told in [String::from_utf8(ended.output).expect("text"), page] {
+        assert!(told.contains(next), "{told}");
+    }
+    // What was taken back is not to be fed back.
+    let ended = command(&sandbox, &folder, &format!("undo {run} --yes --quota off"));
+    assert_eq!(ended.status, Some(0), "{}", ended.messages);
+    let ended = command(&sandbox, &folder, &format!("report {run} --json"));
+    assert_eq!(ended.object().get("next"), Some(&serde_json::Value::Null), "{}", ended.object());
+}

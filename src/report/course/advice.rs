@@ -36,6 +36,11 @@ pub(in crate::report) fn to_resume(run_id: &str, repeated_options: &str) -> Advi
     Advice { look_at: None, command: format!("tagfleet resume {run_id}{repeated_options}") }
 }
 
+/// Whether such an advice was [`to_resume`], in the words of [`Advice::text`].
+pub(in crate::report) fn is_resuming(text: &str) -> bool {
+    text.starts_with("Next: tagfleet resume ")
+}
+
 impl AdviceInput<'_> {
     /// What to do next; nothing where all is done.
     pub(in crate::report) fn advice(&self) -> Option<Advice> {

@@ -13,7 +13,7 @@ use super::window::WindowCount;
 use crate::model::{Bucket, Change, TagAction, TagNumber};
 use crate::outside::Outside;
 use crate::quota::QuotaScope;
-use crate::report::course::advice::to_resume;
+use crate::report::course::advice::{is_resuming, to_resume};
 use crate::report::results::target::ResultsError;
 use crate::report::results::writing::{Totals, tally};
 use crate::store::{CallRecord, KeptLimit, Reader, RunCondition, RunDetails, RunSession, StoreError, StoredRun};
@@ -212,8 +212,14 @@ async fn span(reader: &Reader, run: &StoredRun, sessions: &[RunSession]) -> Resu
 fn next(details: &RunDetails, last: Option<&RunSession>, open: u32, repeated_options: &str) -> Option<String> {
     match details.entry.condition {
         RunCondition::Preparing | RunCondition::Running | RunCondition::NeverBegan => None,
-        _ if open > 0 => Some(to_resume(&details.entry.run_id, repeated_options).text()),
-        _ => last.and_then(|session| session.end.as_ref()).and_then(|(_, end)| end.next.clone()),
+        _ => {
+            let said = last.and_then(|session| session.end.as_ref()).and_then(|(_, end)| end.next.clone());
+            let resumes = to_resume(&details.entry.run_id, repeated_options).text();
+            // What was open when it ended, a later run may have done otherwise since.
+            let said =
+                said.filter(|said| is_resuming(said) == (open > 0) && (open == 0 || repeated_options.is_empty()));
+            said.or_else(|| (open > 0).then_some(resumes))
+        }
     }
 }
 

@@ -275,6 +275,26 @@ async fn what_a_run_had_found_or_done_and_a_later_one_found_otherwise_is_left() 
     assert_eq!((values(&world, DeviceValue::Low, 1..=12), world.service.writes().len()), (12, writes));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_later_run_removed_in_another_case_is_not_added_again() {
+    for minutes in [0, 60] {
+        let world = World::of(12);
+        world.service.change(1, |machine| machine.tag("Tier0"));
+        let add = adding("Tier0", 12);
+        let run = world.apply(&add, &interrupted_after(450)).await.exits(ExitStatus::StoppedEarly);
+        let done = run.statuses();
+        assert!(done["unchanged"] == 1 && done.get("succeeded").is_some_and(|done| *done > 1), "{}", run.data);
+        tokio::time::sleep(Duration::from_mins(minutes)).await;
+        let later = Invocation { joins: false, ..Invocation::default() };
+        let said = world.apply(&add.replace("Tier0,Add", "TIER0,Remove"), &later).await.exits(ExitStatus::Done);
+        assert_eq!(said.rows().len(), 12);
+        let writes = world.service.writes().len();
+        let said = world.resume(Some(&run.run_id()), &Invocation::default()).await;
+        assert_eq!(fates(&said), [(fate("not_attempted", "changed_since"), 12)].into(), "{minutes}: {}", said.data);
+        assert_eq!(world.service.writes().len(), writes);
+    }
+}
+
 /// Goes on at once or an hour later with a run that was left, or with its undo, after others have changed what it had done.
 async fn changed_by_others_since(kind: &str, hours: u64, is_undo: bool) -> (World, Said) {
     let world = World::of(12);

@@ -62,13 +62,14 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// A tenant with the machines 1 to `machines`.
+    /// A tenant with the machines 1 to `machines`, which takes tags that differ in case alone for one.
     pub(super) fn holding(machines: u32) -> Arc<Self> {
         let described = (1..=machines).map(|number| SandboxMachine::new(id(number).to_string())).collect();
         let settings = SandboxSettings {
             machines: described,
             quotas: Vec::new(),
             latency: LATENCY..=LATENCY,
+            ignores_case: true,
             ..SandboxSettings::default()
         };
         Arc::new(Self { tenant: InMemory::new(settings), machines, log: Mutex::default() })

@@ -13,11 +13,11 @@ use super::absence::again_while_held;
 /// Marks the file as ours (`file` and other tools show it).
 pub(in crate::store) const APPLICATION_ID: i32 = 0x7461_6766;
 /// The newest form of the file that this program knows. Whoever only reads has an older file brought up to date first.
-pub(in crate::store) const SCHEMA_VERSION: i32 = 9;
+pub(in crate::store) const SCHEMA_VERSION: i32 = 10;
 
 /// The statements that lead from each version to the next; the first makes an empty file.
 pub(in crate::store) const MIGRATIONS: [&str; SCHEMA_VERSION as usize] =
-    [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9];
+    [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10];
 
 const VERSION_1: &str = "
 CREATE TABLE boot (
@@ -275,6 +275,11 @@ ALTER TABLE custody ADD COLUMN state_id INTEGER;
 /// What a run said last is to be done next is kept, since nobody else knows how its rows were read.
 const VERSION_9: &str = "
 ALTER TABLE sitting ADD COLUMN next TEXT;
+";
+
+/// How a run's rows were read is kept for whoever goes on with it.
+const VERSION_10: &str = "
+ALTER TABLE sitting ADD COLUMN reading_options TEXT NOT NULL DEFAULT '';
 ";
 
 /// What [`prepare`] found wrong.

@@ -49,6 +49,8 @@ pub struct NewRunSession {
     pub quota_scope: QuotaScope,
     /// What its plan foretells.
     pub foretold: Vec<ForetoldPoint>,
+    /// Options that whoever reads rows of its input again must repeat; each with a blank before it.
+    pub reading_options: String,
 }
 
 /// How a session ended.
@@ -78,6 +80,8 @@ pub struct RunSession {
     pub quota_scope: QuotaScope,
     /// What its plan foretold.
     pub foretold: Vec<ForetoldPoint>,
+    /// Options that whoever reads rows of its input again must repeat; each with a blank before it.
+    pub reading_options: String,
     /// When its calls began.
     pub began_at: Timestamp,
     /// When it ended, and how; `None` while it goes on, and where its process died.
@@ -106,8 +110,9 @@ impl Store {
         self.writer
             .run_repeatable(1, move |transaction| {
                 transaction.execute(
-                    "INSERT INTO sitting (run_key, process_key, version, limits, quota_scope, foretold, began_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    "INSERT INTO sitting (run_key, process_key, version, limits, quota_scope, foretold, reading_options,
+                         began_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                     params![
                         run.0,
                         process_key,
@@ -115,6 +120,7 @@ impl Store {
                         limits,
                         quota_scope_number(session.quota_scope),
                         foretold,
+                        session.reading_options,
                         now
                     ],
                 )?;
@@ -204,7 +210,7 @@ impl Reader {
 pub(in crate::store) fn sessions(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSession>, SqlError> {
     let mut statement = transaction.prepare_cached(
         "SELECT process_key, version, limits, quota_scope, foretold, began_at, ended_at, ended, reason, hint,
-             exit_status, spent, next
+             exit_status, spent, next, reading_options
          FROM sitting WHERE run_key = ?1 ORDER BY sitting_key",
     )?;
     let rows = statement.query_map([run.0], read_session)?;
@@ -233,6 +239,7 @@ fn read_session(row: &Row<'_>) -> Result<RunSession, SqlError> {
         limits: limits.into_iter().map(limit).collect(),
         quota_scope: read_quota_scope(row, 3)?,
         foretold: foretold.into_iter().map(point).collect(),
+        reading_options: row.get(13)?,
         began_at: timestamp(row.get(5)?),
         end,
     })

@@ -211,6 +211,8 @@ impl Store {
                          AND error_code IN ('beyond_limit', 'inventory_not_read', 'waits_for_add')))",
                     params![run.0, OperationState::NotAttempted.number()],
                 )?;
+                // Nobody is to feed back what was taken back.
+                transaction.execute("UPDATE sitting SET next = NULL WHERE run_key = ?1", [run.0])?;
                 transaction.execute(
                     "UPDATE run SET state = ?2 WHERE run_key = ?1",
                     params![run.0, RunState::Finished.as_str()],

@@ -129,22 +129,44 @@ fn later_findings(
     each_wish(transaction, run, states, |wish, _operation| {
         wishes.insert(wish.slot.clone(), wish);
     })?;
-    let mut findings = Vec::new();
+    let mut forms = Forms::of(&wishes);
+    let mut findings = HashMap::new();
     for later in later.into_iter().filter(|_| !wishes.is_empty()) {
-        let absent = later.absent(transaction)?;
-        let attempt = Some(later.decided_after);
-        let over = wishes.values().filter(|wish| wish.wrote == Held::Present && absent.holds(&wish.slot));
-        findings.extend(over.map(|wish| {
-            let (wrote, found) = (Held::Absent, MayHold::NOTHING);
-            SlotWrite { run: later.key, wrote, found, surely: true, answered: true, attempt, ..wish.clone() }
-        }));
-        each_wish(transaction, later.key, &[OperationState::Unchanged], |found, _operation| {
-            if wishes.get(&found.slot).is_some_and(|wish| wish.wrote != found.wrote) {
-                findings.push(SlotWrite { surely: true, answered: true, attempt, ..found });
-            }
-        })?;
+        later.find(transaction, &wishes, &mut forms, &mut findings)?;
     }
+    let mut findings: Vec<SlotWrite> = findings.into_values().collect();
+    findings.sort_unstable_by_key(|finding| finding.attempt);
     Ok(findings)
+}
+
+/// In which forms the wishes of a run name a tag.
+struct Forms {
+    /// By the tag in lower case.
+    all: HashMap<String, Vec<Tag>>,
+    /// Those that differ from a tag in case alone, as far as they were looked for.
+    others: HashMap<Tag, Vec<Tag>>,
+}
+
+impl Forms {
+    fn of(wishes: &HashMap<Slot, SlotWrite>) -> Self {
+        let tags: HashSet<&Tag> = wishes.keys().filter_map(|slot| slot.tag.as_ref()).collect();
+        let mut all: HashMap<String, Vec<Tag>> = HashMap::new();
+        for tag in tags {
+            all.entry(tag.as_str().to_lowercase()).or_default().push(tag.clone());
+        }
+        Self { all, others: HashMap::new() }
+    }
+
+    /// The slots that the service may take for this one.
+    fn of_slot(&mut self, slot: &Slot) -> Vec<Slot> {
+        let Some(tag) = &slot.tag else { return Vec::new() };
+        if !self.others.contains_key(tag) {
+            let forms = self.all.get(&tag.as_str().to_lowercase()).into_iter().flatten();
+            self.others.insert(tag.clone(), forms.filter(|form| *form != tag).cloned().collect());
+        }
+        let others = self.others.get(tag).into_iter().flatten();
+        others.map(|form| Slot { machine: slot.machine.clone(), tag: Some(form.clone()) }).collect()
+    }
 }
 
 /// Tags that a run asks to be absent, without a row that says so where they were absent already.
@@ -166,6 +188,57 @@ impl Absent {
 }
 
 impl LaterRun {
+    /// Notes what this run found otherwise than these wishes have it, and takes out what it found as they do.
+    fn find(
+        &self,
+        transaction: &Transaction<'_>,
+        wishes: &HashMap<Slot, SlotWrite>,
+        forms: &mut Forms,
+        findings: &mut HashMap<Slot, SlotWrite>,
+    ) -> Result<(), SqlError> {
+        let absent = self.absent(transaction)?;
+        let attempt = Some(self.decided_after);
+        let over = wishes.values().filter(|wish| wish.wrote == Held::Present && absent.holds(&wish.slot));
+        findings.extend(over.map(|wish| {
+            let (wrote, found) = (Held::Absent, MayHold::NOTHING);
+            let run = self.key;
+            let finding = SlotWrite { run, wrote, found, surely: true, answered: true, attempt, ..wish.clone() };
+            (wish.slot.clone(), finding)
+        }));
+        each_wish(transaction, self.key, &[OperationState::Unchanged], |found, _operation| {
+            let found = SlotWrite { surely: true, answered: true, attempt, ..found };
+            match wishes.get(&found.slot) {
+                Some(wish) if wish.wrote == found.wrote => drop(findings.remove(&found.slot)),
+                Some(_) => drop(findings.insert(found.slot.clone(), found)),
+                None => {}
+            }
+        })?;
+        // What was written in another form may have made this one what it asks for, and nobody can say.
+        let mut in_other_forms = Vec::new();
+        let so = [OperationState::Unchanged, OperationState::Succeeded];
+        each_wish(transaction, self.key, &so, |found, _operation| {
+            let attempt = found.attempt.max(attempt);
+            for slot in forms.of_slot(&found.slot) {
+                if wishes.get(&slot).is_some_and(|wish| wish.wrote != found.wrote) {
+                    in_other_forms.push(SlotWrite { slot, surely: true, answered: true, attempt, ..found.clone() });
+                }
+            }
+        })?;
+        if in_other_forms.is_empty() {
+            return Ok(());
+        }
+        // Whoever renames a tag to another form of it asks for both.
+        let mut asked = HashSet::new();
+        each_wish(transaction, self.key, &OperationState::ALL, |wish, _operation| {
+            if wishes.contains_key(&wish.slot) {
+                asked.insert(wish.slot);
+            }
+        })?;
+        in_other_forms.retain(|found| !asked.contains(&found.slot));
+        findings.extend(in_other_forms.into_iter().map(|found| (found.slot.clone(), found)));
+        Ok(())
+    }
+
     fn absent(&self, transaction: &Transaction<'_>) -> Result<Absent, SqlError> {
         let mut absent = Absent::default();
         if self.is_everywhere || self.is_of_same_rules {

@@ -296,6 +296,30 @@ async fn what_has_failed_gives_way_to_what_a_later_run_found_as_it_was_asked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_later_wish_counts_in_whatever_case_and_until_somebody_wishes_as_the_first() {
+    let place = Place::new();
+    let process = place.process().await;
+    let (absent, present) = (Held::Absent, Held::Present);
+    let older = process.run("older", &[("+T", absent), ("-T", present), ("+T", absent), ("High", NORMAL)]).await;
+    let found = async |name, changes: &[(&str, Held)], done: &[u32]| {
+        let later = process.run(name, changes).await;
+        process.done(later, done).await;
+        process.store.set_run_state(later, RunState::Finished).await.expect("the store works");
+        let findings = process.store.later_findings(older).await.expect("the store works");
+        let mut slots: Vec<_> =
+            findings.iter().map(|finding| (finding.slot.machine.to_string(), finding.wrote)).collect();
+        slots.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        let open = process.store.open_operations(older).await.expect("the store works");
+        (slots.into_iter().map(|(_, wrote)| wrote).collect::<Vec<_>>(), open)
+    };
+    let otherwise = [("-t", absent), ("+t", present), ("+t", present), ("Normal", NORMAL)];
+    assert_eq!(found("otherwise", &otherwise, &[]).await, (vec![absent, present, NORMAL], 1));
+    let as_first = [("+T", present), ("-T", absent), ("+T", present), ("High", Held::Value(DeviceValue::High))];
+    assert_eq!(found("as the first", &as_first, &[]).await, (Vec::new(), 4));
+    assert_eq!(found("wrote", &[("-t", present)], &[0]).await, (vec![absent], 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_rules_of_the_same_name_do_not_give_a_machine_any_more_is_not_brought_back_by_an_older_run() {
     let place = Place::new();
     let process = place.process().await;
