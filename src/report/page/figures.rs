@@ -166,7 +166,7 @@ impl Figures {
     /// Where the time of all sessions went, most of it first; what nobody noted comes last.
     pub(super) fn time(&self) -> Vec<(String, Duration)> {
         let mut parts: BTreeMap<&str, Duration> = BTreeMap::new();
-        let next_begins = self.sessions.iter().skip(1).map(|session| session.began_at);
+        let next_begins = self.sessions.iter().skip(1).map(began);
         let until = next_begins.chain([self.details.entry.last_activity_at]);
         for (session, until) in self.sessions.iter().zip(until) {
             if let Some((_, end)) = &session.end {
@@ -183,6 +183,20 @@ impl Figures {
         parts.into_iter().map(|(part, time)| (part.to_owned(), time)).collect()
     }
 
+    /// The processes that were at it, each once, with the last one at the end.
+    pub(super) fn processes(&self) -> Vec<(u32, &str)> {
+        let last = &self.details.entry.process;
+        let last = (last.system_process_id, last.host.as_str());
+        let known = self.sessions.iter().filter_map(|session| session.process.as_ref());
+        let known = known.map(|(number, host)| (*number, host.as_str()));
+        let mut processes = Vec::new();
+        for process in known.chain([last]) {
+            processes.retain(|earlier| *earlier != process);
+            processes.push(process);
+        }
+        processes
+    }
+
     /// What each session foretold: operations done at moments, from what was done when it began.
     pub(super) fn foretold(&self) -> Vec<Vec<(i64, u64)>> {
         let course = self.outcomes.course();
@@ -197,6 +211,13 @@ impl Figures {
         });
         foretold.collect()
     }
+}
+
+/// When a session began, before it waited for others: what it noted of its time may be more than its calls took.
+fn began(session: &RunSession) -> Timestamp {
+    let noted = session.end.as_ref().map(|(ended_at, end)| (ended_at, end.spent.iter().map(|(_, time)| *time).sum()));
+    let begun = noted.and_then(|(ended_at, spent): (_, Duration)| ended_at.checked_sub(spent).ok());
+    begun.map_or(session.began_at, |begun| begun.min(session.began_at))
 }
 
 /// From the first call, or the beginning of the run, to the last that was heard of it.

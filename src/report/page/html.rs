@@ -97,6 +97,8 @@ fn about(figures: &Figures, time_zone: &TimeZone) -> Markup {
     let mut versions: Vec<&str> = figures.sessions.iter().map(|session| session.version.as_str()).collect();
     versions.dedup();
     let times = |time: Timestamp| second(time, time_zone);
+    let process = |(number, host)| format!("{number} on {}", Outside::new(host).line());
+    let processes: Vec<String> = figures.processes().into_iter().map(process).collect();
     let facts = [
         ("Input", shown(&run.input_path)),
         ("Digest of its rows", shown(&digest)),
@@ -106,7 +108,7 @@ fn about(figures: &Figures, time_zone: &TimeZone) -> Markup {
         ("API host", Outside::new(&run.host).line()),
         ("Started", times(run.created_at)),
         ("Last activity", times(run.last_activity_at)),
-        ("Process", format!("{} on {}", run.process.system_process_id, Outside::new(&run.process.host).line())),
+        ("Process", processes.join(", ")),
         ("State", figures.server.as_deref().map(shown).unwrap_or_default()),
         ("Version", Outside::new(versions.join(", ")).line()),
     ];

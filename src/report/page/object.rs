@@ -35,6 +35,7 @@ pub(super) fn object(figures: &Figures) -> Value {
         "app": run.app,
         "host": run.host,
         "server": figures.server,
+        "processes": figures.processes().into_iter().map(|(id, host)| json!({ "id": id, "host": host })).collect::<Vec<_>>(),
         "begun_at": written(run.created_at),
         "last_activity_at": written(run.last_activity_at),
         "rows": figures.totals.rows,

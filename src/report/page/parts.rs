@@ -54,7 +54,7 @@ pub(super) fn quota(figures: &Figures, time_zone: &TimeZone) -> Markup {
             h2 { "Calls against the quota" }
             @if figures.calls.windows.is_empty() { p class="soft" { "No call was made." } }
             @else {
-                p class="soft" { "At each moment, the calls that were let through in the window that ends there, by whatever program in this state directory. Times in " (zone(figures, time_zone)) "." }
+                p class="soft" { "At each moment, the calls that were let through in the window that ends there, by whatever program uses this state. Times in " (zone(figures, time_zone)) "." }
                 @if is_changed { p class="soft" { "The quota was changed while the run was under way; the lines show the last one, and each call was held against its own." } }
                 div class="plots" { @for count in &figures.calls.windows { (window(figures, count, time_zone)) } }
             }

@@ -42,6 +42,9 @@ pub enum StoreError {
     /// The file is some other program's.
     #[error("{} is not a database of this program", shown(path))]
     Foreign { path: PathBuf },
+    /// The tables on a server are of an older program, and whoever asks may not bring them up to date.
+    #[error("{} has the tables of an older tagfleet, which this user may not change", shown(path))]
+    Older { path: PathBuf },
     /// The file was written by a newer program.
     #[error("{} was written by a newer tagfleet (its version is {found}, this program knows {known})", shown(path))]
     Newer {
@@ -194,7 +197,7 @@ impl StoreError {
     /// Whether what was asked for is at fault, and not what it was asked of: a wrong name, password or right.
     pub fn is_setting(&self) -> bool {
         use Trouble::{ConnectionFile, NoDatabase, NoPassword, NotAllowed, NotLetIn, OldServer, Standby, Untrusted};
-        let Self::Database { source, .. } = self else { return false };
+        let Self::Database { source, .. } = self else { return matches!(self, Self::Older { .. }) };
         matches!(
             source.trouble,
             ConnectionFile | NoDatabase | NoPassword | NotAllowed | NotLetIn | OldServer | Standby | Untrusted(_)
@@ -221,7 +224,10 @@ impl StoreError {
             ),
             Self::NetworkFilesystem { .. } => "name a directory on a local disk with --state-dir".to_owned(),
             Self::Foreign { .. } => "name another directory with --state-dir".to_owned(),
-            Self::Newer { .. } => "use that newer tagfleet, or another --state-dir".to_owned(),
+            Self::Older { .. } => {
+                "let whoever made them bring them up to date with `tagfleet state init`; what is there stays".to_owned()
+            }
+            Self::Newer { .. } => "use that newer tagfleet, or another state".to_owned(),
             Self::Emptied { path } | Self::Gone { path } | Self::Mismatched { path } => move_away(path),
             Self::Harmed { path } => format!("nothing more was sent: {}", move_away(&database_of(path))),
             Self::HistoryLost { path, .. } => format!(

@@ -88,6 +88,8 @@ pub struct RunSession {
     pub end: Option<(Timestamp, RunSessionEnd)>,
     /// The process, which tells its calls.
     pub(in crate::store) process_key: i64,
+    /// The system's number of that process, and its host, while it is known.
+    pub process: Option<(u32, String)>,
 }
 
 /// Of what kind a machine is.
@@ -209,9 +211,9 @@ impl Reader {
 
 pub(in crate::store) fn sessions(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<RunSession>, SqlError> {
     let mut statement = transaction.prepare_cached(
-        "SELECT process_key, version, limits, quota_scope, foretold, began_at, ended_at, ended, reason, hint,
-             exit_status, spent, next, reading_options
-         FROM sitting WHERE run_key = ?1 ORDER BY sitting_key",
+        "SELECT process_key, version, limits, quota_scope, foretold, began_at, ended_at, sitting.ended, reason, hint,
+             exit_status, spent, next, reading_options, system_process_id, host
+         FROM sitting LEFT JOIN process USING (process_key) WHERE run_key = ?1 ORDER BY sitting_key",
     )?;
     let rows = statement.query_map([run.0], read_session)?;
     rows.collect()
@@ -233,8 +235,10 @@ fn read_session(row: &Row<'_>) -> Result<RunSession, SqlError> {
     };
     let limit = |(calls, window): StoredLimit| KeptLimit { window: Duration::from_micros(window), calls };
     let point = |(after, done): StoredPoint| ForetoldPoint { after: Duration::from_micros(after), done };
+    let process = row.get::<Option<u32>>(14)?.zip(row.get(15)?);
     Ok(RunSession {
         process_key: row.get(0)?,
+        process,
         version: row.get(1)?,
         limits: limits.into_iter().map(limit).collect(),
         quota_scope: read_quota_scope(row, 3)?,

@@ -44,6 +44,8 @@ const SETTINGS: &str =
 pub(super) enum Problem {
     /// The schema belongs to another program.
     Foreign,
+    /// An older program made the tables, and this role may not change them.
+    Older,
     /// A newer program made the tables.
     Newer(i32),
     /// The server failed.
@@ -61,6 +63,7 @@ impl Problem {
     pub(super) fn into_store_error(self, name: &Path) -> StoreError {
         match self {
             Self::Foreign => StoreError::Foreign { path: name.to_owned() },
+            Self::Older => StoreError::Older { path: name.to_owned() },
             Self::Newer(found) => StoreError::Newer { path: name.to_owned(), found, known: SCHEMA_VERSION },
             Self::Sql(error) => StoreError::database(name, error),
         }
@@ -129,11 +132,18 @@ fn bring_up_to_date(session: &Session, transaction: &Transaction<'_>) -> Result<
     let migrations: Vec<&str> = to_come(&MIGRATIONS, form.tables);
     let beside: Vec<&str> = to_come(&BESIDE, form.beside);
     for migration in migrations.into_iter().chain(beside) {
-        session.simple(&definitions_for_postgres(migration))?;
+        session.simple(&definitions_for_postgres(migration)).map_err(|error| match error {
+            SqlError::Postgres(refusal) if form != Form::NONE && is_forbidden(&refusal) => Problem::Older,
+            other => Problem::Sql(other),
+        })?;
     }
     let Form { tables, beside } = Form::NEWEST;
     transaction.execute("UPDATE form SET tables = ?1, beside = ?2", [tables, beside])?;
     Ok(())
+}
+
+fn is_forbidden(refusal: &tokio_postgres::Error) -> bool {
+    refusal.code() == Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE)
 }
 
 fn has_schema(transaction: &Transaction<'_>) -> Result<bool, SqlError> {

@@ -98,7 +98,7 @@ impl Found {
             _ => known_reign,
         };
         let last_commit = Some(last_commit).filter(|last| *last >= 0);
-        Some(Self { count, last_commit, reign, known_reign, awaits_others: seen_at > 0 })
+        Some(Self { count, last_commit, reign, known_reign, awaits_others: seen_at != 0 })
     }
 
     /// Whether a commit of ours whose answer was lost has come about.
@@ -135,11 +135,12 @@ impl Found {
         tracing::info!(reign = reign & TOLD_OF_REIGN, "another server of the state has taken over");
         self.awaits_others = true;
         // Whoever is known to have ended had stored all that was his before, unless he was waited for already; whoever was at
-        // work will say, or have said for him, what is missing of him and of those that began before his last commit. Where nobody was, nobody can say that
-        // nobody was.
+        // work will say, or have said for him, what is missing of him and of those that began before his last commit. Where
+        // nobody was, nobody can say that nobody was: those who had ended stand for him, or the sign of the moment does.
         session
             .simple(&format!(
-                "UPDATE custody SET reign = {reign}, reign_seen_at = {SERVER_TIME};
+                "UPDATE custody SET reign = {reign},
+                     reign_seen_at = CASE WHEN EXISTS (SELECT 1 FROM process) THEN 1 ELSE -1 END * {SERVER_TIME};
                  UPDATE process SET reign = {reign}
                  WHERE ended = 1 AND reign = {known_reign} AND EXISTS (SELECT 1 FROM process WHERE ended = 0)"
             ))
@@ -150,7 +151,7 @@ impl Found {
 /// Whether a takeover was seen so short a time ago that whoever was at work may still be on his way.
 pub(in crate::store) fn is_early() -> String {
     let microseconds = TIME_TO_COME_BACK.as_micros();
-    format!("(SELECT reign_seen_at FROM custody) + {microseconds} > {SERVER_TIME}")
+    format!("(SELECT abs(reign_seen_at) FROM custody) + {microseconds} > {SERVER_TIME}")
 }
 
 /// Whether everybody has been back who was at work when another server took over, or cannot come any more.
@@ -175,7 +176,7 @@ pub(in crate::store) fn longest_wait_for_others(transaction: &Transaction<'_>) -
     }
     let microseconds = TIME_TO_COME_BACK.as_micros();
     let left = format!(
-        "SELECT reign_seen_at + {microseconds} - {SERVER_TIME} FROM custody
+        "SELECT abs(reign_seen_at) + {microseconds} - {SERVER_TIME} FROM custody
          WHERE EXISTS (SELECT 1 FROM process WHERE process.reign <> custody.reign)"
     );
     let left: Option<i64> = transaction.query_row(&left, params![], |row| row.get(0)).optional()?;
@@ -202,15 +203,16 @@ pub(in crate::store) fn doubt_the_dead(transaction: &Transaction<'_>) -> Result<
 fn look_for_all(transaction: &Transaction<'_>, timeline_key: i64, clock: &dyn Clock) -> Result<bool, SqlError> {
     let is_early = is_early();
     let missing = format!(
-        "SELECT count(*) FILTER (WHERE ended = 0), count(*) FILTER (WHERE ended = 1), {is_early}
+        "SELECT count(*) FILTER (WHERE ended = 0), count(*) FILTER (WHERE ended = 1), {is_early},
+             (SELECT reign_seen_at < 0 FROM custody)
          FROM custody LEFT JOIN process ON process.reign <> custody.reign"
     );
-    let (living, dead, is_early): (i64, i64, bool) =
-        transaction.query_row(&missing, params![], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (living, dead, is_early, nobody_was_known): (i64, i64, bool, bool) =
+        transaction.query_row(&missing, params![], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     if living > 0 || is_early {
         return Ok(false);
     }
-    if dead > 0 {
+    if dead > 0 || nobody_was_known {
         doubt_the_dead(transaction)?;
         custody::take_takeover_over(transaction, timeline_key, clock)?;
     }

@@ -217,9 +217,10 @@ pub(super) fn greet(directory: &Path, version: &str) -> Arc<AtomicBool> {
                     break;
                 }
             }
-            if near.read(&mut buffer).is_ok_and(|length| length > 0 && buffer[0] != b'X') {
+            while near.read(&mut buffer).is_ok_and(|length| length > 0 && buffer[0] != b'X') {
                 asked.store(true, Ordering::SeqCst);
-                let refusal = message(b'E', b"SFATAL\0VFATAL\0CXX000\0Mno more\0\0");
+                let refusal = message(b'E', b"SERROR\0VERROR\0C42501\0Mno more\0\0");
+                let refusal = [refusal, message(b'Z', b"I")].concat();
                 // Nobody need hear it.
                 let _gone = near.write_all(&refusal);
             }

@@ -206,7 +206,7 @@ async fn what_the_server_does_to_connections_is_made_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_may_not_look_into_the_schema_is_told_that() {
+async fn whoever_may_not_look_into_the_schema_or_change_its_tables_is_told_that() {
     let Some(place) = cluster::new_place() else { return };
     drop(Store::open_on(&place.address, up_for(1)).await.expect("a store"));
     cluster::tell(&place.address, "CREATE ROLE stranger LOGIN");
@@ -219,6 +219,17 @@ async fn whoever_may_not_look_into_the_schema_is_told_that() {
         assert!(refused.to_string().contains("does not allow this user what tagfleet needs"), "{refused}");
         assert_eq!(crate::exit::storage_status(&refused).code(), 2, "{refused}");
     }
+    // Neither does it help to be granted the tables where they are of an older program.
+    cluster::tell(
+        &place.address,
+        "GRANT ALL ON SCHEMA tagfleet TO stranger; GRANT ALL ON ALL TABLES IN SCHEMA tagfleet TO stranger;
+         GRANT ALL ON ALL SEQUENCES IN SCHEMA tagfleet TO stranger; UPDATE tagfleet.form SET tables = tables - 1;
+         ALTER TABLE tagfleet.sitting DROP COLUMN reading_options",
+    );
+    let refused = Store::open_on(&stranger, up_for(1)).await.map(drop).expect_err("others' tables");
+    assert!(refused.to_string().contains("older tagfleet, which this user may not change"), "{refused}");
+    assert!(refused.hint().is_some_and(|hint| hint.contains("tagfleet state init")), "{refused}");
+    assert_eq!(crate::exit::storage_status(&refused).code(), 2, "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

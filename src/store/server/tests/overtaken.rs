@@ -63,7 +63,7 @@ impl Pair {
 
     /// Has nobody wait any more for those whose very beginning may be lost.
     fn let_time_pass(&self) {
-        let earlier = "UPDATE tagfleet.custody SET reign_seen_at = 1 WHERE reign_seen_at > 0";
+        let earlier = "UPDATE tagfleet.custody SET reign_seen_at = sign(reign_seen_at)";
         cluster::tell(&self.of_follower.address, earlier);
     }
 }
@@ -126,6 +126,9 @@ async fn a_takeover_is_seen_also_where_the_very_first_process_is_lost() {
     let account = next.account("tenant", "app").await.expect("an account");
     let admission = next.admit(request(account, None, "9/1h")).await.expect("an answer");
     assert!(matches!(admission, Admission::Refused(Refusal::AwaitsOthers)), "{admission:?}");
+    pair.let_time_pass();
+    let admission = next.admit(request(account, None, "9/1h")).await.expect("an answer");
+    assert!(matches!(admission, Admission::Refused(Refusal::Window { .. })), "the quota is used up: {admission:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
