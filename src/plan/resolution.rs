@@ -4,7 +4,7 @@
 //! what contradicts itself is found although the file does not show it. A name that nobody or more than one bears fails
 //! its rows; the file is not refused for it, since inventories change from day to day.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::inventory::{Inventory, ListedMachine, MachinePosition, NameMatch};
@@ -48,7 +48,7 @@ pub struct Resolution {
     numbers: Vec<MachineNumber>,
     machines: Vec<ResolvedMachine>,
     failures: HashMap<ReferenceNumber, NameFailure>,
-    /// Machines that names led to once, and which have left the list.
+    /// Machines that names led to once.
     remembered: HashMap<ReferenceNumber, MachineId>,
     names_resolved: u32,
 }
@@ -97,9 +97,9 @@ impl Resolution {
         self.machines.len() < self.requests.machines.len()
     }
 
-    /// Takes names that lead to nobody today for the machines that they led to when all was done that is asked of these, and
-    /// which have left the list since. Who is listed is called something else today, and where other rows are about such a
-    /// machine, under whatever name, its rows stay apart as they are.
+    /// Takes names that lead to nobody today for the machines that they led to when all was done that is asked of these: these
+    /// have left the list since, or are called something else. Where other rows are about such a machine, under whatever
+    /// name, its rows stay apart as they are.
     pub(crate) fn remember(&mut self, done: &HashMap<ReferenceNumber, MachineId>, inventory: Option<&Inventory>) {
         let requests = Arc::clone(&self.requests);
         let ids = requests.machines.iter().filter_map(|machine| match machine {
@@ -108,12 +108,16 @@ impl Resolution {
         });
         let mut rows_about: HashMap<&MachineId, u32> = HashMap::new();
         ids.chain(done.values()).for_each(|id| *rows_about.entry(id).or_default() += 1);
-        let is_gone = |id: &MachineId| inventory.is_some_and(|inventory| inventory.find(id).is_none());
+        let is_about = |machine: &ResolvedMachine| match machine {
+            ResolvedMachine::Listed(position) if !done.is_empty() => inventory?.machine(*position).map(|it| it.id()),
+            _ => None,
+        };
+        let named: HashSet<&MachineId> = self.machines.iter().filter_map(is_about).collect();
         for machine in &mut self.machines {
             let ResolvedMachine::Unresolved(name) = *machine else { continue };
             let is_nobody = matches!(self.failures.get(&name), Some(NameFailure::NoMatch(_)));
-            let id = done.get(&name).filter(|id| is_nobody && is_gone(id) && rows_about.get(id) == Some(&1));
-            if let Some(id) = id {
+            let is_alone = |id: &&MachineId| rows_about.get(id) == Some(&1) && !named.contains(id);
+            if let Some(id) = done.get(&name).filter(|id| is_nobody && is_alone(id)) {
                 *machine = ResolvedMachine::Unlisted(name);
                 self.failures.remove(&name);
                 self.remembered.insert(name, id.clone());

@@ -7,7 +7,7 @@ use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::{claim, claim_by_name};
 use super::deciding_again::Asked;
 use super::input::CheckedInput;
-use super::join::{candidates, carry_into, input_digest, is_of_file, join, operations_digest, remembered};
+use super::join::{Remembered, candidates, carry_into, input_digest, is_of_file, join, operations_digest, remembered};
 use super::order_digest::OrderDigest;
 use super::planning::{Planned, PlanningOptions, add_reading, end_reason, make_plan};
 use super::record::record;
@@ -195,9 +195,10 @@ impl<'a, T: Transport> Application<'a, T> {
         }
         claimed?;
         store.take_over(run).await?;
+        let mut known = Remembered::default();
         if unfinished.run.description.input_digest == new_run.input_digest {
-            let known = remembered(store, run, &planned.plan).await?;
-            planned.plan.machines.remember(&known, planned.inventory.as_ref());
+            known = remembered(store, run, &planned).await?;
+            planned.plan.machines.remember(&known.done, planned.inventory.as_ref());
         }
         // Whoever was at it may have done some of it since the list was read.
         let settings = self.order.planning.settings;
@@ -211,6 +212,7 @@ impl<'a, T: Transport> Application<'a, T> {
             return Ok(None);
         }
         let key = carry_into(store, &joined, new_run, &mut self.input, &planned).await?;
+        store.note_in_doubt(key, known.in_doubt(&planned)).await?;
         claim(store, key, &patience, context).await?;
         let is_stale = planned.is_stale(self.tenant, context);
         Ok((!is_stale).then(|| (key, unfinished.run.description.run_id.clone())))

@@ -42,6 +42,7 @@ pub(super) struct DecidedRun {
     /// Outcomes that do not stand any more.
     contradicted: Vec<OperationId>,
     decided: Vec<DecidedAnew>,
+    is_asked_now: bool,
 }
 
 impl DecidedRun {
@@ -53,7 +54,7 @@ impl DecidedRun {
         for part in self.decided.chunks(CHANGES_AT_ONCE) {
             store.decide_anew(run, part.to_vec()).await?;
         }
-        store.note_decided(run, self.as_of).await?;
+        store.note_decided(run, self.as_of, self.is_asked_now).await?;
         Ok(())
     }
 }
@@ -77,7 +78,7 @@ pub(super) async fn decide_again<T: Transport>(
     context: &mut RunContext,
 ) -> Result<Result<DecidedRun, ReadError>, CommandError> {
     let known = known_operations(&tenant.store, stored.key).await?;
-    let mut run = DecidedRun::default();
+    let mut run = DecidedRun { is_asked_now: asked == Asked::Again, ..DecidedRun::default() };
     // What a run says that was not concluded, it says of today: even where nothing is left, the list is looked at.
     if stored.state == RunState::Finished && !known.iter().any(|known| known.state.is_open() || is_left_out(known)) {
         return Ok(Ok(run));
@@ -248,6 +249,7 @@ fn is_withheld(known: &KnownOperation) -> bool {
 /// is not. What a guard has withheld only another guard lets go.
 fn may_be_decided_again(known: &KnownOperation, listing: Listing, guard: Guard) -> bool {
     match earlier(known) {
+        _ if known.is_of_nobody() => false,
         Earlier::NotSent | Earlier::FailedUnsent => {
             let machine = known.operation.machine.to_string();
             let is_left_out = is_left_out(known) || (guard.removals.is_some() && is_withheld(known));

@@ -9,9 +9,9 @@ use super::record::record;
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
-use crate::model::{Held, MachineId, Operation, OperationId, ReferenceNumber, Request, Slot};
+use crate::model::{Change, Held, MachineId, Operation, OperationId, ReferenceNumber, Request, Slot};
 use crate::plan::carrying::{Carried, Earlier, EarlierOutcome};
-use crate::plan::changes::{Decision, Plan, PlanSettings, outcome_today};
+use crate::plan::changes::{Decision, PlanSettings, outcome_today};
 use crate::plan::identity::{OperationsDigest, OrderedDigest};
 use crate::store::{
     CarriedOperation, KnownOperation, NewRun, OperationState, RunKey, RunKind, RunSlot, SlotWrite, Store, StoredChunk,
@@ -92,17 +92,22 @@ pub(super) async fn join(
     Ok(Joined { run, numbers, fates })
 }
 
-/// The machines to which the run has done all that is asked of them under names that lead to nobody today; its rows are those
-/// of the plan. Nothing more is to be done to a machine that no row names any more.
-pub(super) async fn remembered(
-    store: &Store,
-    run: RunKey,
-    plan: &Plan,
-) -> Result<HashMap<ReferenceNumber, MachineId>, CommandError> {
+/// What a run has done, or may have done, under names that lead to nobody today; its rows are those of the plan.
+#[derive(Default)]
+pub(super) struct Remembered {
+    /// The machines to which all is done that is asked of them under such a name, and nothing speaks against it.
+    pub(super) done: HashMap<ReferenceNumber, MachineId>,
+    /// Everything that may be done.
+    changes: Vec<(ReferenceNumber, Change)>,
+}
+
+/// Nothing more is to be done to a machine that no row names any more.
+pub(super) async fn remembered(store: &Store, run: RunKey, planned: &Planned) -> Result<Remembered, CommandError> {
+    let plan = &planned.plan;
     let is_nobody = |request: &&Request| plan.machines.failure(request.machine).is_some();
     let rows: HashMap<u32, ReferenceNumber> =
         plan.requests().all.iter().filter(is_nobody).map(|request| (request.row.0, request.machine)).collect();
-    let (mut asked, mut remembered, mut open) = (HashMap::new(), HashMap::new(), HashSet::new());
+    let (mut asked, mut remembered, mut open) = (HashMap::new(), Remembered::default(), HashSet::new());
     let mut first_row = 1;
     while !rows.is_empty() {
         let Some(StoredChunk { input, .. }) = store.chunk(run, first_row).await? else { break };
@@ -119,14 +124,34 @@ pub(super) async fn remembered(
         last = Some(end.id);
         for known in known {
             let Some(name) = asked.get(&known.id) else { continue };
+            if known.may_be_done() {
+                remembered.changes.push((*name, known.operation.change.clone()));
+            }
+            let held =
+                planned.inventory.as_ref().map(|list| outcome_today(&known.operation, list, &planned.own.recent));
+            let stands = held.is_none_or(|held| [Held::Unknown, known.operation.change.leaves()].contains(&held));
             match known.state {
-                OperationState::Succeeded => _ = remembered.insert(*name, known.operation.machine),
+                OperationState::Succeeded if stands => _ = remembered.done.insert(*name, known.operation.machine),
                 _ => _ = open.insert(*name),
             }
         }
     }
-    remembered.retain(|name, _machine| !open.contains(name));
+    remembered.done.retain(|name, _machine| !open.contains(name));
     Ok(remembered)
+}
+
+impl Remembered {
+    /// The operations of the plan that name nobody, and may be done all the same.
+    pub(super) fn in_doubt(&self, planned: &Planned) -> Vec<OperationId> {
+        let nobody = |(name, change): &(ReferenceNumber, Change)| {
+            planned.plan.machines.failure(*name)?;
+            let machine = MachineId::from_service(&planned.plan.requests().machine(*name)?.to_string());
+            Some(Operation { machine, change: change.clone() })
+        };
+        let in_doubt: HashSet<Operation> = self.changes.iter().filter_map(nobody).collect();
+        let identities = planned.identities().filter(|_| !in_doubt.is_empty());
+        identities.filter(|(operation, _)| in_doubt.contains(operation)).map(|(_, number)| number).collect()
+    }
 }
 
 /// Stores the input as it is now in the place of the run that it goes on with.

@@ -91,7 +91,7 @@ async fn record_operations(store: &Store, run: RunKey, planned: &Planned, was_re
     }
     store.add_operations(run, part).await?;
     store.note_other_forms(run, forms).await?;
-    store.note_decided(run, planned.own.as_of).await?;
+    store.note_decided(run, planned.own.as_of, true).await?;
     Ok(())
 }
 

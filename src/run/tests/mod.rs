@@ -3,6 +3,7 @@
 
 mod identity;
 mod joining;
+mod names;
 mod overtaking;
 mod retagging;
 mod service;

@@ -45,6 +45,13 @@ pub enum StoreError {
     /// The tables on a server are of an older program, and whoever asks may not bring them up to date.
     #[error("{} has the tables of an older tagfleet, which this user may not change", shown(path))]
     Older { path: PathBuf },
+    /// A role on a server lacks rights.
+    #[error("{} does not allow this user what tagfleet needs of: {lacking}", shown(path))]
+    NotGranted {
+        path: PathBuf,
+        /// Tables and sequences, parted by commas.
+        lacking: String,
+    },
     /// The file was written by a newer program.
     #[error("{} was written by a newer tagfleet (its version is {found}, this program knows {known})", shown(path))]
     Newer {
@@ -197,7 +204,9 @@ impl StoreError {
     /// Whether what was asked for is at fault, and not what it was asked of: a wrong name, password or right.
     pub fn is_setting(&self) -> bool {
         use Trouble::{ConnectionFile, NoDatabase, NoPassword, NotAllowed, NotLetIn, OldServer, Standby, Untrusted};
-        let Self::Database { source, .. } = self else { return matches!(self, Self::Older { .. }) };
+        let Self::Database { source, .. } = self else {
+            return matches!(self, Self::Older { .. } | Self::NotGranted { .. });
+        };
         matches!(
             source.trouble,
             ConnectionFile | NoDatabase | NoPassword | NotAllowed | NotLetIn | OldServer | Standby | Untrusted(_)
@@ -224,6 +233,7 @@ impl StoreError {
             ),
             Self::NetworkFilesystem { .. } => "name a directory on a local disk with --state-dir".to_owned(),
             Self::Foreign { .. } => "name another directory with --state-dir".to_owned(),
+            Self::NotGranted { .. } => GRANT.to_owned(),
             Self::Older { .. } => {
                 "let whoever made them bring them up to date with `tagfleet state init`; what is there stays".to_owned()
             }
@@ -319,9 +329,7 @@ fn hint_for_database(path: &Path, source: &DatabaseFailure) -> Option<String> {
                               --state-password-file), or whose token it was (--state-auth)"
             .to_owned(),
         Trouble::NoDatabase => "create it, or name another one in --state".to_owned(),
-        Trouble::NotAllowed => {
-            "grant this user the schema tagfleet with its tables and sequences, or let it create that schema".to_owned()
-        }
+        Trouble::NotAllowed => GRANT.to_owned(),
         Trouble::OldServer => {
             format!(
                 "tagfleet needs PostgreSQL {OLDEST_VERSION} or later: upgrade the server, or name another one in --state"
@@ -361,6 +369,8 @@ fn database_of(path: &Path) -> PathBuf {
     path.with_file_name(DATABASE_NAME)
 }
 
+/// What a role on a server needs.
+const GRANT: &str = "grant this user the schema tagfleet with its tables and sequences, or let it create that schema";
 /// What to do when nothing brings back what is lost.
 const GO_ON: &str =
     "Otherwise go on with tagfleet apply: it reads the tenant again, and waits until the quota is surely free";

@@ -277,9 +277,12 @@ const VERSION_9: &str = "
 ALTER TABLE sitting ADD COLUMN next TEXT;
 ";
 
-/// How a run's rows were read is kept for whoever goes on with it.
+/// How a run's rows were read is kept for whoever goes on with it; and when somebody asked for it last, which may be long
+/// before it was decided about.
 const VERSION_10: &str = "
 ALTER TABLE sitting ADD COLUMN reading_options TEXT NOT NULL DEFAULT '';
+ALTER TABLE run ADD COLUMN asked_after INTEGER NOT NULL DEFAULT 0;
+UPDATE run SET asked_after = decided_after;
 ";
 
 /// What [`prepare`] found wrong.

@@ -70,10 +70,18 @@ pub struct DecidedAnew {
     pub unlisted: bool,
 }
 
+/// The codes of operations on machines that are but names.
+const NAMELESS: [&str; 2] = ["machine_not_found", "machine_ambiguous"];
+
 impl KnownOperation {
     /// Whether the run has changed something by it, or may have.
-    pub const fn may_be_done(&self) -> bool {
-        matches!(self.state, OperationState::Succeeded) || self.ambiguous
+    pub fn may_be_done(&self) -> bool {
+        matches!(self.state, OperationState::Succeeded) || (self.ambiguous && !self.is_of_nobody())
+    }
+
+    /// Whether it is but a name that led to no machine: what may have been done under it has a slot elsewhere.
+    pub fn is_of_nobody(&self) -> bool {
+        self.error_code.as_deref().is_some_and(|code| NAMELESS.contains(&code))
     }
 }
 
@@ -307,11 +315,16 @@ impl Store {
             .await
     }
 
-    /// Notes up to which attempt the writes of other runs were taken into account when it was decided what is to be sent.
-    pub async fn note_decided(&self, run: RunKey, as_of: AttemptKey) -> Result<(), StoreError> {
+    /// Notes up to which attempt the writes of other runs were taken into account when it was decided what is to be sent, and
+    /// whether somebody has just asked for that.
+    pub async fn note_decided(&self, run: RunKey, as_of: AttemptKey, is_asked_now: bool) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
                 transaction.execute("UPDATE run SET decided_after = ?2 WHERE run_key = ?1", params![run.0, as_of.0])?;
+                if is_asked_now {
+                    transaction
+                        .execute("UPDATE run SET asked_after = ?2 WHERE run_key = ?1", params![run.0, as_of.0])?;
+                }
                 Ok(())
             })
             .await

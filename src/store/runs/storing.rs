@@ -38,9 +38,9 @@ impl Store {
                 let key = transaction.insert(
                     "INSERT INTO run (run_id, account_key, process_key, host, kind, state, input_path, note, created_at,
                          last_activity_at, delimiter, byte_order_mark, header, row_count, input_digest,
-                         operations_digest, results_path, decided_after)
-                     VALUES (?1, ?2, ?3, ?4, ?13, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?14, ?15, ?16,
-                         (SELECT coalesce(max(attempt_key), 0) FROM attempt))",
+                         operations_digest, results_path, decided_after, asked_after)
+                     SELECT ?1, ?2, ?3, ?4, ?13, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?14, ?15, ?16, latest, latest
+                     FROM (SELECT coalesce(max(attempt_key), 0) AS latest FROM attempt) AS attempts",
                     "run_key",
                     params![
                         run.run_id,

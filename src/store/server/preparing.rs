@@ -46,6 +46,8 @@ pub(super) enum Problem {
     Foreign,
     /// An older program made the tables, and this role may not change them.
     Older,
+    /// This role lacks rights on these tables and sequences.
+    NotGranted(String),
     /// A newer program made the tables.
     Newer(i32),
     /// The server failed.
@@ -64,6 +66,7 @@ impl Problem {
         match self {
             Self::Foreign => StoreError::Foreign { path: name.to_owned() },
             Self::Older => StoreError::Older { path: name.to_owned() },
+            Self::NotGranted(lacking) => StoreError::NotGranted { path: name.to_owned(), lacking },
             Self::Newer(found) => StoreError::Newer { path: name.to_owned(), found, known: SCHEMA_VERSION },
             Self::Sql(error) => StoreError::database(name, error),
         }
@@ -88,7 +91,7 @@ pub(super) fn prepare(address: &ServerAddress, patience: &Patience) -> Result<()
     let reign = told_reign(&session)?;
     session.simple(&format!("BEGIN; {SETTINGS}"))?;
     let transaction = Transaction::on(&session);
-    let form = form(&transaction)?;
+    let form = form(&transaction, true)?;
     if form != Form::NEWEST {
         bring_up_to_date(&session, &transaction)?;
     }
@@ -105,7 +108,7 @@ pub(super) fn is_there(address: &ServerAddress, patience: &Patience) -> Result<b
     let session = address.connect(patience)?;
     session.simple(&format!("BEGIN; {SETTINGS}"))?;
     let transaction = Transaction::on(&session);
-    let form = form(&transaction)?;
+    let form = form(&transaction, false)?;
     if form != Form::NONE && form != Form::NEWEST {
         bring_up_to_date(&session, &transaction)?;
     }
@@ -116,7 +119,7 @@ pub(super) fn is_there(address: &ServerAddress, patience: &Patience) -> Result<b
 fn bring_up_to_date(session: &Session, transaction: &Transaction<'_>) -> Result<(), Problem> {
     session.simple(&format!("SELECT pg_advisory_xact_lock({LOCK})"))?;
     // Another process may have been faster.
-    let form = form(transaction)?;
+    let form = form(transaction, false)?;
     if form == Form::NONE && !has_schema(transaction)? {
         session.simple("CREATE SCHEMA tagfleet")?;
     }
@@ -151,11 +154,24 @@ fn has_schema(transaction: &Transaction<'_>) -> Result<bool, SqlError> {
     transaction.query_row(sql, params![], |row| row.get(0))
 }
 
-/// The form of the tables; refuses what is not for this program.
-fn form(transaction: &Transaction<'_>) -> Result<Form, Problem> {
-    let tables = "SELECT count(*), count(*) FILTER (WHERE relname = 'form') FROM pg_class
-        JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = 'tagfleet' AND relkind = 'r'";
-    let (all, ours): (i64, i64) = transaction.query_row(tables, params![], |row| Ok((row.get(0)?, row.get(1)?)))?;
+/// What whoever only reads lacks of a table.
+const NOT_READABLE: &str = "relkind = 'r' AND NOT has_table_privilege(pg_class.oid, 'SELECT')";
+/// What whoever writes lacks of a table or a sequence.
+const NOT_WRITABLE: &str = "CASE WHEN relkind = 'S' THEN NOT has_sequence_privilege(pg_class.oid, 'USAGE') ELSE NOT (
+         has_table_privilege(pg_class.oid, 'SELECT') AND has_table_privilege(pg_class.oid, 'INSERT')
+         AND has_table_privilege(pg_class.oid, 'UPDATE') AND has_table_privilege(pg_class.oid, 'DELETE')) END";
+
+/// The form of the tables; refuses what is not for this program, and where this role may not read them, or write them.
+fn form(transaction: &Transaction<'_>, writes: bool) -> Result<Form, Problem> {
+    let lacking = if writes { NOT_WRITABLE } else { NOT_READABLE };
+    let tables = format!(
+        "SELECT count(*) FILTER (WHERE relkind = 'r'), count(*) FILTER (WHERE relname = 'form'),
+             string_agg(relname, ', ' ORDER BY relname) FILTER (WHERE {lacking})
+         FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+         WHERE nspname = 'tagfleet' AND relkind IN ('r', 'S')"
+    );
+    let (all, ours, lacking): (i64, i64, Option<String>) =
+        transaction.query_row(&tables, params![], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     match (all, ours) {
         (0, _) => return Ok(Form::NONE),
         (_, 0) => return Err(Problem::Foreign),
@@ -168,5 +184,5 @@ fn form(transaction: &Transaction<'_>) -> Result<Form, Problem> {
     if form.tables > Form::NEWEST.tables || form.beside > Form::NEWEST.beside {
         return Err(Problem::Newer(form.tables));
     }
-    Ok(form)
+    lacking.map_or(Ok(form), |lacking| Err(Problem::NotGranted(lacking)))
 }

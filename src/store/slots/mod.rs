@@ -290,10 +290,12 @@ pub(super) fn unheard_operations(transaction: &Transaction<'_>, run: RunKey) -> 
 fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<RunSlots, SqlError> {
     let mut writes = RunWrites::default();
     read_history(transaction, run)?.into_iter().for_each(|slot| writes.note_history(slot));
-    // Not in the order in which they came, which the database could only tell with all of them in memory.
+    // What may have been done under a name that leads to nobody has a slot of its machine in the history. Not in the order in
+    // which they came, which the database could only tell with all of them in memory.
     let mut changed = transaction.prepare_cached(&format!(
         "SELECT {WRITE_COLUMNS}, operation.state = 1, operation.last_attempt, TRUE, TRUE, finished_at FROM operation
-         {WITH_TAG} WHERE operation.run_key = ?1 AND (state = 1 OR ambiguous = 1)"
+         {WITH_TAG} WHERE operation.run_key = ?1 AND (state = 1 OR ambiguous = 1 AND (error_code IS NULL
+             OR error_code NOT IN ('machine_not_found', 'machine_ambiguous')))"
     ))?;
     let (mut rows, mut tags) = (changed.query([run.0])?, KnownTags::default());
     while let Some(row) = rows.next()? {

@@ -26,7 +26,7 @@ impl Reader {
         self.connection.run(move |transaction| open_operations(transaction, run)).await
     }
 
-    /// What runs that were decided about later, and have come to their end, found to be so as they were asked, where this run
+    /// What runs that were asked for later, and have come to their end, found to be so as they were asked, where this run
     /// wants something else, done or not; sorted by attempt, as if each had written it then. That also holds of tags which one
     /// asked to be absent without a row that says so.
     ///
@@ -86,7 +86,7 @@ pub(in crate::store) fn open_operations(transaction: &Transaction<'_>, run: RunK
     Ok(open.saturating_sub(u32::try_from(overtaken.len()).unwrap_or(u32::MAX)))
 }
 
-/// A run that was decided about after another, and has come to its end.
+/// A run that was asked for after another, and has come to its end.
 struct LaterRun {
     key: RunKey,
     decided_after: AttemptKey,
@@ -108,12 +108,14 @@ fn later_findings(
                  SELECT 1 FROM declaration_of_run AS own JOIN declaration_of_run AS other USING (name)
                  WHERE other.run_key = later.run_key AND own.run_key = run.run_key)
              FROM run AS later JOIN run USING (account_key, host)
-             WHERE run.run_key = ?1 AND later.run_key <> ?1 AND later.state = ?2
-                 AND (later.decided_after, later.run_key) > (run.decided_after, run.run_key)
+             WHERE run.run_key = ?1 AND later.run_key <> ?1
+                 AND (later.state = ?2 OR later.state = ?4 AND NOT EXISTS (
+                     SELECT 1 FROM operation WHERE operation.run_key = later.run_key AND operation.state IN (0, 4, 6)))
+                 AND (later.asked_after, later.run_key) > (run.asked_after, run.run_key)
                  AND NOT EXISTS (SELECT 1 FROM run AS undo WHERE undo.kind = 'undo' AND undo.input_path = ?3 || later.run_id)
-             ORDER BY later.decided_after, later.run_key",
+             ORDER BY later.asked_after, later.run_key",
         )?
-        .query_map(params![run.0, RunState::Finished.as_str(), UNDO_PREFIX], |row| {
+        .query_map(params![run.0, RunState::Finished.as_str(), UNDO_PREFIX, RunState::Stopped.as_str()], |row| {
             Ok(LaterRun {
                 key: RunKey(row.get(0)?),
                 decided_after: AttemptKey(row.get(1)?),

@@ -320,6 +320,28 @@ async fn a_later_wish_counts_in_whatever_case_and_until_somebody_wishes_as_the_f
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_later_wish_is_the_one_that_was_asked_for_later_and_counts_wherever_its_run_has_ended() {
+    let place = Place::new();
+    let process = place.process().await;
+    let older = process.run("older", &[("Normal", NORMAL)]).await;
+    let newer = process.run("newer", &[("High", NORMAL)]).await;
+    let findings = async || process.store.later_findings(newer).await.expect("the store works").len();
+    process.store.set_run_state(older, RunState::Finished).await.expect("the store works");
+    for (is_asked_now, expected) in [(false, 0), (true, 1)] {
+        process.store.note_decided(older, AttemptKey(9), is_asked_now).await.expect("the store works");
+        assert_eq!(findings().await, expected, "{is_asked_now}");
+    }
+    process.store.note_decided(newer, AttemptKey(9), true).await.expect("the store works");
+    assert_eq!(findings().await, 0);
+    let stopped = process.run("stopped", &[("Normal", NORMAL), ("High", NORMAL)]).await;
+    process.store.note_decided(stopped, AttemptKey(10), true).await.expect("the store works");
+    process.store.set_run_state(stopped, RunState::Stopped).await.expect("the store works");
+    assert_eq!(findings().await, 0, "something of it is open");
+    process.done(stopped, &[1]).await;
+    assert_eq!(findings().await, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_rules_of_the_same_name_do_not_give_a_machine_any_more_is_not_brought_back_by_an_older_run() {
     let place = Place::new();
     let process = place.process().await;

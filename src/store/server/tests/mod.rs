@@ -219,12 +219,31 @@ async fn whoever_may_not_look_into_the_schema_or_change_its_tables_is_told_that(
         assert!(refused.to_string().contains("does not allow this user what tagfleet needs"), "{refused}");
         assert_eq!(crate::exit::storage_status(&refused).code(), 2, "{refused}");
     }
+    // Each right that is missing is told before anything is done.
+    let granted = "GRANT USAGE ON SCHEMA tagfleet TO stranger;
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA tagfleet TO stranger;
+         GRANT USAGE ON ALL SEQUENCES IN SCHEMA tagfleet TO stranger";
+    for (right, lacking) in [
+        ("INSERT ON tagfleet.run", "run"),
+        ("DELETE ON tagfleet.process", "process"),
+        ("ALL ON tagfleet.slot_history", "slot_history"),
+        ("ALL ON SEQUENCE tagfleet.run_run_key_seq", "run_run_key_seq"),
+    ] {
+        cluster::tell(&place.address, &format!("{granted}; REVOKE {right} FROM stranger"));
+        let refused = Store::open_on(&stranger, up_for(1)).await.map(drop).expect_err("a right is missing");
+        assert!(refused.to_string().ends_with(&format!("what tagfleet needs of: {lacking}")), "{right}: {refused}");
+        assert_eq!(crate::exit::storage_status(&refused).code(), 2, "{refused}");
+        let reads = Reader::open_on(&stranger).await;
+        assert_eq!(reads.is_ok(), lacking != "slot_history", "{right}: {reads:?}");
+    }
     // Neither does it help to be granted the tables where they are of an older program.
     cluster::tell(
         &place.address,
-        "GRANT ALL ON SCHEMA tagfleet TO stranger; GRANT ALL ON ALL TABLES IN SCHEMA tagfleet TO stranger;
-         GRANT ALL ON ALL SEQUENCES IN SCHEMA tagfleet TO stranger; UPDATE tagfleet.form SET tables = tables - 1;
-         ALTER TABLE tagfleet.sitting DROP COLUMN reading_options",
+        &format!(
+            "{granted}; UPDATE tagfleet.form SET tables = tables - 1;
+         ALTER TABLE tagfleet.sitting DROP COLUMN reading_options;
+         ALTER TABLE tagfleet.run DROP COLUMN asked_after"
+        ),
     );
     let refused = Store::open_on(&stranger, up_for(1)).await.map(drop).expect_err("others' tables");
     assert!(refused.to_string().contains("older tagfleet, which this user may not change"), "{refused}");

@@ -156,7 +156,7 @@ async fn a_state_of_an_older_program_becomes_one_of_its_own_without_a_doubt() {
         connection
             .execute_batch(
                 "ALTER TABLE custody DROP COLUMN state_id; ALTER TABLE sitting DROP COLUMN next;
-                 ALTER TABLE sitting DROP COLUMN reading_options;
+                 ALTER TABLE sitting DROP COLUMN reading_options; ALTER TABLE run DROP COLUMN asked_after;
                  PRAGMA user_version = 7; PRAGMA wal_checkpoint(TRUNCATE)",
             )
             .expect("an older form");
