@@ -337,3 +337,48 @@ pub(super) fn earlier(known: &KnownOperation) -> Earlier {
         OperationState::Refused => Earlier::Refused,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Age, DeviceValue, MayHold};
+    use crate::store::AttemptKey;
+
+    #[test]
+    fn a_later_write_in_doubt_counts_where_the_list_of_today_shows_what_it_wrote() {
+        let (high, low) = (Held::Value(DeviceValue::High), Held::Value(DeviceValue::Low));
+        let machine = MachineId::from_hexadecimal(&"a".repeat(40)).expect("an id");
+        let operation = Operation { machine, change: Change::DeviceValue(DeviceValue::High) };
+        let known = KnownOperation {
+            id: OperationId(0),
+            operation: operation.clone(),
+            state: OperationState::Pending,
+            ambiguous: false,
+            attempts: 1,
+            last_attempt: Some(AttemptKey::numbered(3)),
+            before: Held::Unknown,
+            error_code: None,
+        };
+        for (attempt, surely, today, expected) in [
+            (5, true, Held::Unknown, Some(low)),
+            (5, false, low, Some(low)),
+            (5, false, high, Some(Held::Unknown)),
+            (5, false, Held::Unknown, Some(Held::Unknown)),
+            (2, true, low, None),
+        ] {
+            let write = SlotWrite {
+                run: RunKey(2),
+                slot: operation.slot(),
+                before: Held::Unknown,
+                found: MayHold::NOTHING,
+                wrote: low,
+                surely,
+                answered: surely,
+                attempt: Some(AttemptKey::numbered(attempt)),
+                age: Age::LooksOld,
+            };
+            let later = HashMap::from([(operation.slot(), vec![write])]);
+            assert_eq!(written_after(&later, &known, today), expected, "{attempt} {surely} {today:?}");
+        }
+    }
+}

@@ -84,9 +84,28 @@ async fn what_was_in_flight_under_a_name_is_unknown_when_nobody_is_called_so_any
             let row = said.rows().into_iter().find(|row| row["status"] == "unknown").expect("a row");
             assert_eq!(row["error_code"], "machine_not_found");
             // Its slot is taken back under its id, and nothing under its name.
-            world.undo(&said.run_id(), &Invocation::default()).await.exits(ExitStatus::Done);
+            let undone = world.undo(&said.run_id(), &Invocation::default()).await.exits(ExitStatus::Done);
+            assert_eq!(undone.rows().len(), 8, "{}", undone.data);
             let is_back = |machine| world.service.machine(machine).value == DeviceValue::Normal;
             assert_eq!((world.service.tagged("A"), (1..=8).all(is_back)), (0, true));
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_done_under_a_name_and_somebody_has_undone_is_not_done_again_under_another() {
+    for is_away in [false, true] {
+        let (world, rows) = named(",A,Add,");
+        let how = Invocation { interrupted_after: Some(Duration::from_millis(450)), ..one_at_a_time() };
+        world.apply(&rows, &how).await.exits(ExitStatus::StoppedEarly);
+        let done = (1..=8).find(|machine| !world.service.machine(*machine).tags.is_empty()).expect("one that is done");
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        world.service.call(done, "other.example");
+        world.service.change(done, |machine| machine.tags.clear());
+        world.service.list(done, !is_away);
+        let said = world.apply(&rows, &Invocation::default()).await;
+        let status = if is_away { "succeeded" } else { "unknown" };
+        assert_eq!(said.rows()[done as usize - 1]["status"], status, "{}", said.data);
+        assert!(world.service.machine(done).tags.is_empty());
     }
 }

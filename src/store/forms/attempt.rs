@@ -11,6 +11,13 @@ use crate::quota::{Quota, QuotaLimit};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AttemptKey(pub(in crate::store) i64);
 
+#[cfg(test)]
+impl AttemptKey {
+    pub(crate) const fn numbered(number: i64) -> Self {
+        Self(number)
+    }
+}
+
 /// A call that asks to be let through.
 #[derive(Clone, Debug)]
 pub struct AttemptRequest {
