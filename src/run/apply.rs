@@ -203,7 +203,7 @@ impl<'a, T: Transport> Application<'a, T> {
         // Whoever was at it may have done some of it since the list was read.
         let settings = self.order.planning.settings;
         let mut planned = planned.with_todays_writes(self.tenant, settings).await?;
-        let joined = join(store, run, &mut planned, settings).await?;
+        let joined = join(store, run, &mut planned, &known, settings).await?;
         if let Err(error) = self.consent(&planned, Some(unfinished), context).await {
             store.set_run_state(run, RunState::Stopped).await?;
             return Err(error);
@@ -212,7 +212,6 @@ impl<'a, T: Transport> Application<'a, T> {
             return Ok(None);
         }
         let key = carry_into(store, &joined, new_run, &mut self.input, &planned).await?;
-        store.note_in_doubt(key, known.in_doubt(&planned)).await?;
         claim(store, key, &patience, context).await?;
         let is_stale = planned.is_stale(self.tenant, context);
         Ok((!is_stale).then(|| (key, unfinished.run.description.run_id.clone())))

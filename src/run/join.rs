@@ -74,6 +74,8 @@ pub(super) struct Joined {
     /// The operations of today by what they do.
     numbers: HashMap<Operation, OperationId>,
     fates: Vec<Option<Carried>>,
+    /// Those of today that name nobody, and may be done all the same.
+    in_doubt: Vec<OperationId>,
 }
 
 /// Takes the outcomes of the run into the plan: what the list of today and our own later writes do not contradict stands,
@@ -82,6 +84,7 @@ pub(super) async fn join(
     store: &Store,
     run: RunKey,
     planned: &mut Planned,
+    remembered: &Remembered,
     settings: PlanSettings,
 ) -> Result<Joined, CommandError> {
     let numbers: HashMap<Operation, OperationId> = planned.identities().collect();
@@ -89,7 +92,7 @@ pub(super) async fn join(
     let listed = planned.listed();
     let fates =
         planned.plan.carry(|number| outcomes.get(&OperationId(u32::try_from(number).ok()?)).copied(), settings, listed);
-    Ok(Joined { run, numbers, fates })
+    Ok(Joined { run, numbers, fates, in_doubt: remembered.in_doubt(planned) })
 }
 
 /// What a run has done, or may have done, under names that lead to nobody today; its rows are those of the plan.
@@ -142,7 +145,7 @@ pub(super) async fn remembered(store: &Store, run: RunKey, planned: &Planned) ->
 
 impl Remembered {
     /// The operations of the plan that name nobody, and may be done all the same.
-    pub(super) fn in_doubt(&self, planned: &Planned) -> Vec<OperationId> {
+    fn in_doubt(&self, planned: &Planned) -> Vec<OperationId> {
         let nobody = |(name, change): &(ReferenceNumber, Change)| {
             planned.plan.machines.failure(*name)?;
             let machine = MachineId::from_service(&planned.plan.requests().machine(*name)?.to_string());
@@ -162,7 +165,7 @@ pub(super) async fn carry_into(
     input: &mut CheckedInput,
     planned: &Planned,
 ) -> Result<RunKey, CommandError> {
-    let Joined { run, numbers, fates } = joined;
+    let Joined { run, numbers, fates, in_doubt } = joined;
     let run = *run;
     let on_slot: HashMap<Slot, OperationId> =
         numbers.iter().map(|(operation, number)| (operation.slot(), *number)).collect();
@@ -211,6 +214,9 @@ pub(super) async fn carry_into(
     store.set_before(successor, before).await?;
     note_found(store, successor, planned, &written_before).await?;
     note_in_doubt(store, successor, planned, &on_slot).await?;
+    for part in in_doubt.chunks(OPERATIONS_AT_ONCE as usize) {
+        store.note_in_doubt(successor, part.to_vec()).await?;
+    }
     store.succeed(run, successor).await?;
     Ok(successor)
 }

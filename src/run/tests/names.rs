@@ -16,12 +16,17 @@ fn one_at_a_time() -> Invocation {
     Invocation { concurrency: 1, ..Invocation::default() }
 }
 
+/// Applies this until somebody interrupts it.
+async fn interrupted_after(milliseconds: u64, world: &World, rows: &str) -> Said {
+    let how = Invocation { interrupted_after: Some(Duration::from_millis(milliseconds)), ..one_at_a_time() };
+    world.apply(rows, &how).await.exits(ExitStatus::StoppedEarly)
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_done_under_a_name_is_done_though_nobody_is_called_so_any_more() {
     for change in [",,Set,High", ",A,Add,"] {
         let (world, rows) = named(change);
-        let how = Invocation { interrupted_after: Some(Duration::from_millis(550)), ..one_at_a_time() };
-        let said = world.apply(&rows, &how).await.exits(ExitStatus::StoppedEarly);
+        let said = interrupted_after(550, &world, &rows).await;
         let done: Vec<u32> =
             (1..=8).filter(|machine| said.rows()[*machine as usize - 1]["status"] == "succeeded").collect();
         assert!((2..8).contains(&done.len()), "{}", said.data);
@@ -42,8 +47,7 @@ async fn what_was_done_under_a_name_is_done_though_nobody_is_called_so_any_more(
 async fn nothing_is_done_to_a_machine_that_no_row_names_any_more() {
     for is_away in [false, true] {
         let (world, rows) = named(",A,Add,High");
-        let how = Invocation { interrupted_after: Some(Duration::from_millis(950)), ..one_at_a_time() };
-        world.apply(&rows, &how).await.exits(ExitStatus::StoppedEarly);
+        interrupted_after(950, &world, &rows).await;
         let is_half_done = |machine: &u32| {
             let machine = world.service.machine(*machine);
             machine.tags.is_empty() != (machine.value == DeviceValue::Normal)
@@ -96,8 +100,7 @@ async fn what_was_in_flight_under_a_name_is_unknown_when_nobody_is_called_so_any
 async fn what_was_done_under_a_name_and_somebody_has_undone_is_not_done_again_under_another() {
     for is_away in [false, true] {
         let (world, rows) = named(",A,Add,");
-        let how = Invocation { interrupted_after: Some(Duration::from_millis(450)), ..one_at_a_time() };
-        world.apply(&rows, &how).await.exits(ExitStatus::StoppedEarly);
+        interrupted_after(450, &world, &rows).await;
         let done = (1..=8).find(|machine| !world.service.machine(*machine).tags.is_empty()).expect("one that is done");
         tokio::time::sleep(Duration::from_hours(1)).await;
         world.service.call(done, "other.example");
