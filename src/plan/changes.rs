@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub(crate) use super::decision::Decision;
-use super::guard::Guard;
+use super::guard::{Guard, tags_taken_off};
 use super::limiting::{Standing, beyond_limit};
 use super::operations::{Operations, PlannedOperation};
 use super::recent::{Held, RecentWrites};
@@ -100,16 +100,22 @@ impl Plan {
         listed: u64,
         makes_room: impl Fn(&PlannedOperation) -> bool,
     ) {
-        let operations = self.decisions.iter_mut().zip(&self.operations.operations);
-        let removals: Vec<&mut Decision> = operations
-            .filter(|(decision, operation)| {
-                let is_planned = matches!(decision, Decision::Change | Decision::BeyondLimit);
-                is_planned && operation.change.kind() == ChangeKind::Remove && !makes_room(operation)
-            })
-            .map(|(decision, _)| decision)
-            .collect();
-        if guard.withholds(removals.len() as u64, listed) {
-            for decision in removals {
+        let tags = &self.machines.requests().tags;
+        let operations = self.operations.operations.iter().zip(&self.before);
+        let (mut removals, mut decisions) = (Vec::new(), Vec::new());
+        for (decision, (operation, before)) in self.decisions.iter_mut().zip(operations) {
+            let is_planned = matches!(decision, Decision::Change | Decision::BeyondLimit);
+            if let Change::Tag(TagAction::Remove, tag) = operation.change
+                && is_planned
+                && !makes_room(operation)
+                && let Some(tag) = tags.get(tag.0 as usize)
+            {
+                removals.push((operation.machine, tag, *before));
+                decisions.push(decision);
+            }
+        }
+        if guard.withholds(tags_taken_off(&removals), listed) {
+            for decision in decisions {
                 *decision = Decision::Withheld;
             }
         }

@@ -10,8 +10,11 @@
 //! the machines are those of the tenant's list; a file of rules names its own number as [`Guard::scope`]. A ceiling for one
 //! run takes the place of a bound ([`Guard::with_ceilings`]).
 
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::Hash;
 
+use crate::model::{Held, Tag};
 use crate::words::group_digits;
 
 /// How much of one kind is not too much.
@@ -89,6 +92,24 @@ impl Guard {
     }
 }
 
+/// How many tags these removals of one plan take off: of each the machine, the tag, and what the list shows. A tag that the list
+/// shows in another case only, which goes as well, is that one.
+pub(crate) fn tags_taken_off<'a, M: Copy + Eq + Hash>(removals: &[(M, &'a Tag, Held)]) -> u64 {
+    let is_shown = |(_, _, held): &(M, &'a Tag, Held)| *held == Held::Present;
+    let shown = removals.iter().filter(|removal| is_shown(removal));
+    let on_machines: HashSet<M> = shown.map(|(machine, ..)| *machine).collect();
+    // Nearly all are shown, and only the others may be a form of them.
+    let (mut others, mut forms_of) = (Vec::new(), HashSet::new());
+    for (machine, tag, _) in removals.iter().filter(|removal| !is_shown(removal) && on_machines.contains(&removal.0)) {
+        others.push((*machine, tag.as_str().to_lowercase()));
+        forms_of.insert(*machine);
+    }
+    let shown = removals.iter().filter(|removal| is_shown(removal) && forms_of.contains(&removal.0));
+    let shown: HashSet<(M, String)> = shown.map(|(machine, tag, _)| (*machine, tag.as_str().to_lowercase())).collect();
+    let same = others.iter().filter(|form| shown.contains(form)).count();
+    (removals.len() - same) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +146,25 @@ mod tests {
             (Bound::Ceiling(40), 41, 1_000_000, false),
         ] {
             assert_eq!(bound.allows(count, machines), is_allowed, "{count} of {machines} under {bound:?}");
+        }
+    }
+
+    #[test]
+    fn a_tag_that_goes_in_two_cases_is_taken_off_once_unless_the_list_shows_both() {
+        let tag = |text| Tag::new(text).expect("a tag");
+        let [old, shouted, other] = ["Old", "OLD", "Other"].map(tag);
+        let (there, unknown) = (Held::Present, Held::Unknown);
+        for (removals, expected) in [
+            (vec![], 0),
+            (vec![(1, &old, there), (2, &old, there)], 2),
+            (vec![(1, &old, there), (1, &shouted, unknown)], 1),
+            (vec![(1, &shouted, unknown), (1, &old, there), (1, &other, unknown)], 2),
+            (vec![(1, &old, there), (1, &shouted, there)], 2),
+            (vec![(1, &old, there), (2, &shouted, unknown)], 2),
+            // Nobody has looked: there may be both.
+            (vec![(1, &old, unknown), (1, &shouted, unknown)], 2),
+        ] {
+            assert_eq!(tags_taken_off(&removals), expected, "{removals:?}");
         }
     }
 

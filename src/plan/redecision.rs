@@ -27,6 +27,8 @@ pub(crate) struct StoredWish {
     pub wanted: Held,
     /// What held before; of an undo that is what the run had left that it takes back.
     pub before: Held,
+    /// Whether a run of ours that was asked for later has surely made something else there.
+    pub is_overruled: bool,
 }
 
 impl StoredWish {
@@ -48,7 +50,7 @@ pub(crate) fn redecide(wish: StoredWish, today: Today, listing: Listing, unliste
     if wish.is_undo {
         return redecide_undo(wish, today);
     }
-    if today.held != wish.wanted && is_over(wish, today) {
+    if today.held != wish.wanted && wish.is_overruled {
         // What the service has refused, too, or its row would be fed back over the later run.
         return Decision::ChangedSince;
     }
@@ -58,11 +60,6 @@ pub(crate) fn redecide(wish: StoredWish, today: Today, listing: Listing, unliste
         Carried::DecidedAnew | Carried::SentAgain => Decision::Change,
     };
     if listing == Listing::Unlisted && unlisted == UnlistedPolicy::Fail { Decision::NotInInventory } else { sent }
-}
-
-/// Whether a later run of ours has surely written something else there: it was asked for later, so it stays.
-fn is_over(wish: StoredWish, today: Today) -> bool {
-    today.written_later.is_some_and(|written| written != Held::Unknown && written != wish.wanted)
 }
 
 /// An undo goes back only from what the other run has left: whatever else is there now, somebody else has made. So it is with
@@ -103,7 +100,13 @@ mod tests {
     #[test]
     fn what_an_undo_did_and_a_later_run_of_ours_undid_is_not_said_to_be_so() {
         let decided = |held, written_later| {
-            let wish = StoredWish { is_undo: true, earlier: Earlier::Succeeded, wanted: NORMAL, before: HIGH };
+            let wish = StoredWish {
+                is_undo: true,
+                earlier: Earlier::Succeeded,
+                wanted: NORMAL,
+                before: HIGH,
+                is_overruled: false,
+            };
             redecide(wish, Today { held, written_later }, Listing::Listed, UnlistedPolicy::Try)
         };
         for held in [NORMAL, Held::Unknown] {
@@ -119,7 +122,13 @@ mod tests {
     #[test]
     fn what_an_undo_did_is_not_said_to_be_so_where_todays_list_shows_something_else() {
         for held in [LOW, HIGH] {
-            let wish = StoredWish { is_undo: true, earlier: Earlier::Succeeded, wanted: NORMAL, before: HIGH };
+            let wish = StoredWish {
+                is_undo: true,
+                earlier: Earlier::Succeeded,
+                wanted: NORMAL,
+                before: HIGH,
+                is_overruled: false,
+            };
             for written_later in [None, Some(Held::Unknown), Some(NORMAL), Some(held)] {
                 let decision = redecide(wish, Today { held, written_later }, Listing::Listed, UnlistedPolicy::Try);
                 assert_eq!(decision, Decision::ChangedSince, "{held:?} {written_later:?}");
@@ -149,28 +158,37 @@ mod tests {
             (Failed, Held::Unknown, NotRead, fail_them, Change),
         ];
         for (earlier, held, listing, unlisted, expected) in table {
-            let wish = StoredWish { is_undo: false, earlier, wanted: HIGH, before: LOW };
+            let wish = StoredWish { is_undo: false, earlier, wanted: HIGH, before: LOW, is_overruled: false };
             let today = Today { held, written_later: None };
             assert_eq!(redecide(wish, today, listing, unlisted), expected, "{earlier:?} {held:?} {listing:?}");
         }
     }
 
     #[test]
-    fn what_a_later_run_of_ours_has_overwritten_stays_as_that_made_it() {
+    fn what_a_run_that_was_asked_for_later_has_overwritten_stays_as_that_made_it() {
         use Earlier::{Failed, MayBeDone, NotSent, Succeeded};
         for held in [LOW, Held::Unknown] {
-            let decided = |earlier| {
-                let wish = StoredWish { is_undo: false, earlier, wanted: HIGH, before: NORMAL };
+            let decided = |earlier, is_overruled| {
+                let wish = StoredWish { is_undo: false, earlier, wanted: HIGH, before: NORMAL, is_overruled };
                 redecide(wish, Today { held, written_later: Some(LOW) }, Listing::Listed, UnlistedPolicy::Try)
             };
-            assert_eq!([NotSent, MayBeDone, Succeeded, Failed].map(decided), [Decision::ChangedSince; 4]);
+            for earlier in [NotSent, MayBeDone, Succeeded, Failed] {
+                let decisions = [true, false].map(|is_overruled| decided(earlier, is_overruled));
+                assert_eq!(decisions, [Decision::ChangedSince, Decision::Change], "{earlier:?} {held:?}");
+            }
         }
     }
 
     #[test]
     fn what_an_undo_finds_that_is_neither_the_runs_nor_what_was_before_is_somebody_elses() {
         // The run had set High where Low was, a minute ago.
-        let wish = |is_undo, before| StoredWish { is_undo, earlier: Earlier::NotSent, wanted: LOW, before };
+        let wish = |is_undo, before| StoredWish {
+            is_undo,
+            earlier: Earlier::NotSent,
+            wanted: LOW,
+            before,
+            is_overruled: false,
+        };
         let table = [
             (true, HIGH, HIGH, HIGH),
             (true, HIGH, LOW, HIGH),
@@ -218,7 +236,7 @@ mod tests {
             (FailedUnsent, HIGH, Some(HIGH), ChangedSince),
         ];
         for (earlier, held, written_later, expected) in table {
-            let wish = StoredWish { is_undo: true, earlier, wanted: LOW, before: HIGH };
+            let wish = StoredWish { is_undo: true, earlier, wanted: LOW, before: HIGH, is_overruled: false };
             let today = Today { held, written_later };
             let decision = redecide(wish, today, Listing::Listed, UnlistedPolicy::Try);
             assert_eq!(decision, expected, "{earlier:?} {held:?} {written_later:?}");

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RunContext;
-use super::deciding_again::{Asked, leave_overwritten};
+use super::deciding_again::leave_overwritten;
 use super::foretelling::{foretell, session};
+use super::later::Asked;
 use super::order_digest::OrderDigest;
 use super::record::WITHHELD;
 use super::tenant::Tenant;

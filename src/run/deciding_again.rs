@@ -1,26 +1,24 @@
 //! What is left of a stored run, decided again: by the list of today, our own later writes, and the options of this
 //! invocation.
 
-use std::collections::HashMap;
-
 use super::RunContext;
-use super::join::{OPERATIONS_AT_ONCE, earlier, later_wishes, later_writes, written_after};
+use super::join::{OPERATIONS_AT_ONCE, earlier};
+use super::later::{Asked, LaterRuns};
 use super::planning::{PlanningOptions, add_reading, found};
 use super::record::{INVENTORY_NOT_READ, WITHHELD, left_out};
-use super::tenant::{MachinesRead, Tenant};
+use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::exit::CommandError;
 use crate::inventory::{Inventory, ReadError, ReadProgress};
-use crate::model::{ChangeKind, Held, MachineId, MayHold, Operation, OperationId, Slot};
+use crate::model::{Change, Held, MachineId, MayHold, Operation, OperationId, Slot, TagAction};
 use crate::plan::carrying::{Earlier, Today};
 use crate::plan::changes::{Decision, held_today, outcome_today, proven_today};
-use crate::plan::guard::Guard;
+use crate::plan::guard::{Guard, tags_taken_off};
 use crate::plan::limiting::{Standing, beyond_limit};
 use crate::plan::recent::RecentWrites;
 use crate::plan::redecision::{Listing, StoredWish, redecide};
 use crate::store::{
-    AttemptKey, CHANGED_SINCE, DecidedAnew, KnownOperation, OperationState, RunKey, RunKind, RunState, SlotWrite,
-    Store, StoredRun,
+    AttemptKey, CHANGED_SINCE, DecidedAnew, KnownOperation, OperationState, RunKey, RunKind, RunState, Store, StoredRun,
 };
 
 /// Operations that are changed in one transaction.
@@ -59,15 +57,6 @@ impl DecidedRun {
     }
 }
 
-/// When somebody asked for what a run wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// Just now: the command that began it is given again.
-    Again,
-    /// When it was begun. What runs were asked for since goes before it, also where that was so already.
-    Before,
-}
-
 /// Decides about every operation of a run that is ours. The inner error says why the machines could not be read.
 pub(super) async fn decide_again<T: Transport>(
     tenant: &Tenant<T>,
@@ -83,46 +72,41 @@ pub(super) async fn decide_again<T: Transport>(
     if stored.state == RunState::Finished && !known.iter().any(|known| known.state.is_open() || is_left_out(known)) {
         return Ok(Ok(run));
     }
-    // A sandbox begins anew with each command; it knows nothing of what was done.
-    let looked = if planning.inventory && !tenant.is_sandbox {
-        match tenant.read_machines(context).await {
-            Ok(MachinesRead { inventory, progress, began_at }) => {
-                add_reading(calls, &progress);
-                Some((inventory, tenant.own_writes(began_at).await?))
-            }
-            Err(error) => return Ok(Err(error)),
-        }
-    } else {
-        None
-    };
-    let (inventory, own) = match looked {
-        Some((inventory, own)) => (Some(inventory), own),
-        None => (None, tenant.own_writes(tenant.clock.boot_time()).await?),
+    let (inventory, own) = match look(tenant, planning, calls, context).await? {
+        Ok(looked) => looked,
+        Err(error) => return Ok(Err(error)),
     };
     run.as_of = own.as_of;
     run.listed = inventory.as_ref().map_or(0, |inventory| inventory.len() as u64);
     let guard = planning.settings.guard;
-    let later = later_by(&tenant.store, stored.key, asked).await?;
+    let later = LaterRuns::of(&tenant.store, stored.key, asked).await?;
+    let is_undo = stored.description.kind == RunKind::Undo;
     let mut decided = Vec::with_capacity(known.len());
     for known in &known {
         let listing = listing(&known.operation.machine, inventory.as_ref());
-        // What was left to a later run stays that run's, also where nobody knows what had become of it.
-        let was_left = asked == Asked::Before && known.error_code.as_deref() == Some(CHANGED_SINCE);
-        if was_left || !known.state.is_open() && !may_be_decided_again(known, listing, guard) {
+        // What was left to a later run stays that run's, also where nobody knows what had become of it; unless somebody asks
+        // for it once more.
+        let was_left = known.error_code.as_deref() == Some(CHANGED_SINCE);
+        let is_wanted_again = was_left && asked == Asked::Again && !is_undo;
+        let is_kept = was_left && asked == Asked::Before
+            || !known.state.is_open() && !may_be_decided_again(known, listing, guard, is_wanted_again);
+        if is_kept {
             run.unread += u64::from(known.error_code.as_deref() == Some(INVENTORY_NOT_READ));
             decided.push((Held::Unknown, listing, Decision::Kept));
             continue;
         }
         let wish = StoredWish {
-            is_undo: stored.description.kind == RunKind::Undo,
+            is_undo,
             earlier: earlier(known),
             wanted: known.operation.change.leaves(),
             before: known.before,
+            is_overruled: false,
         };
         let held = held(known, wish, inventory.as_ref(), &own.recent);
         // An undo looks for itself at what is there.
         let seen = if wish.is_undo { Held::Unknown } else { held };
-        let today = Today { held, written_later: written_after(&later, known, seen) };
+        let today = Today { held, written_later: later.written(known, seen) };
+        let wish = StoredWish { is_overruled: later.overrule(known, seen), ..wish };
         decided.push((held, listing, redecide(wish, today, listing, planning.settings.unlisted)));
     }
     withhold_removals(guard, run.listed, &known, &mut decided);
@@ -138,6 +122,26 @@ pub(super) async fn decide_again<T: Transport>(
         run.note(known, held, found.unwrap_or_default(), listing, decision);
     }
     Ok(Ok(run))
+}
+
+/// The machines, if they are to be read, and what we wrote ourselves until then. A sandbox begins anew with each command; it
+/// knows nothing of what was done.
+async fn look<T: Transport>(
+    tenant: &Tenant<T>,
+    planning: PlanningOptions,
+    calls: &mut ReadProgress,
+    context: &mut RunContext,
+) -> Result<Result<(Option<Inventory>, OwnWrites), ReadError>, CommandError> {
+    if !planning.inventory || tenant.is_sandbox {
+        return Ok(Ok((None, tenant.own_writes(tenant.clock.boot_time()).await?)));
+    }
+    match tenant.read_machines(context).await {
+        Ok(MachinesRead { inventory, progress, began_at }) => {
+            add_reading(calls, &progress);
+            Ok(Ok((Some(inventory), tenant.own_writes(began_at).await?)))
+        }
+        Err(error) => Ok(Err(error)),
+    }
 }
 
 impl DecidedRun {
@@ -160,41 +164,39 @@ impl DecidedRun {
     }
 }
 
-/// Has a run that ends before the list was read give way to what later runs of ours have surely made otherwise. Our own books
-/// are enough to know that what it did there is not so any more, and that what it still wanted was not asked for last: neither is
-/// a row that nobody came to, which might be given to the program again.
+/// Has a run that ends before the list was read take back what other runs have surely made otherwise since, and give way where
+/// that goes before it. Our own books are enough to know that what it did there is not so any more, and that what it still wanted
+/// was not asked for last: neither is a row that nobody came to, which might be given to the program again.
 pub(super) async fn leave_overwritten(store: &Store, run: RunKey, asked: Asked) -> Result<(), CommandError> {
-    let later = later_by(store, run, asked).await?;
+    let later = LaterRuns::of(store, run, asked).await?;
     if later.is_empty() {
         return Ok(());
     }
-    let known = known_operations(store, run).await?;
-    let is_overwritten = |known: &&KnownOperation| {
+    let (mut overruled, mut overwritten) = (Vec::new(), Vec::new());
+    for known in known_operations(store, run).await? {
         let wanted = known.operation.change.leaves();
-        let written = written_after(&later, known, Held::Unknown).filter(|written| *written != Held::Unknown);
-        let gives_way = match known.state {
-            OperationState::Succeeded => true,
+        let written = later.written(&known, Held::Unknown).filter(|written| *written != Held::Unknown);
+        let is_overwritten = written.is_some_and(|written| written != wanted);
+        let is_overruled = later.overrule(&known, Held::Unknown);
+        match known.state {
+            OperationState::Succeeded if is_overwritten && !is_overruled => overwritten.push(known.id),
+            OperationState::Succeeded if is_overwritten => overruled.push(known.id),
             // What may have been done stays so, and says so.
-            OperationState::Pending | OperationState::Refused | OperationState::Unknown | OperationState::Failed => {
-                asked == Asked::Before
+            OperationState::Pending | OperationState::Refused | OperationState::Unknown | OperationState::Failed
+                if is_overruled && asked == Asked::Before =>
+            {
+                overruled.push(known.id);
             }
-            _ => false,
-        };
-        gives_way && written.is_some_and(|written| written != wanted)
-    };
-    let overwritten: Vec<OperationId> = known.iter().filter(is_overwritten).map(|known| known.id).collect();
-    for part in overwritten.chunks(CHANGES_AT_ONCE) {
+            _ => {}
+        }
+    }
+    for part in overruled.chunks(CHANGES_AT_ONCE) {
         store.leave_overwritten(run, part.to_vec()).await?;
     }
-    Ok(())
-}
-
-/// What later runs wrote, and where the run was asked for before them, what they found as they were asked.
-async fn later_by(store: &Store, run: RunKey, asked: Asked) -> Result<HashMap<Slot, Vec<SlotWrite>>, CommandError> {
-    match asked {
-        Asked::Again => later_writes(store, run).await,
-        Asked::Before => later_wishes(store, run).await,
+    for part in overwritten.chunks(CHANGES_AT_ONCE) {
+        store.send_again(run, part.to_vec()).await?;
     }
+    Ok(())
 }
 
 /// Withholds all removals where the guard does not allow as many, or has withheld some that stay so.
@@ -203,11 +205,15 @@ fn withhold_removals(guard: Guard, listed: u64, known: &[KnownOperation], decide
         .iter()
         .zip(decided.iter())
         .any(|(known, (.., decision))| *decision == Decision::Kept && is_withheld(known));
-    let is_removal = |known: &KnownOperation| known.operation.change.kind() == ChangeKind::Remove;
-    let removals = known.iter().zip(decided).filter(|(known, _)| is_removal(known)).map(|(_, (.., decision))| decision);
-    let removals: Vec<&mut Decision> = removals.filter(|decision| **decision == Decision::Change).collect();
-    if stays_withheld || guard.withholds(removals.len() as u64, listed) {
-        for decision in removals {
+    let (mut removals, mut decisions) = (Vec::new(), Vec::new());
+    for (known, (held, _, decision)) in known.iter().zip(decided) {
+        if let (Change::Tag(TagAction::Remove, tag), Decision::Change) = (&known.operation.change, *decision) {
+            removals.push((&known.operation.machine, tag, *held));
+            decisions.push(decision);
+        }
+    }
+    if stays_withheld || guard.withholds(tags_taken_off(&removals), listed) {
+        for decision in decisions {
             *decision = Decision::Withheld;
         }
     }
@@ -246,13 +252,13 @@ fn is_withheld(known: &KnownOperation) -> bool {
 }
 
 /// Whether an outcome may be decided about again. What was left out for a reason that stays, or whose machine is but a name,
-/// is not. What a guard has withheld only another guard lets go.
-fn may_be_decided_again(known: &KnownOperation, listing: Listing, guard: Guard) -> bool {
+/// is not, unless it is wanted again. What a guard has withheld only another guard lets go.
+fn may_be_decided_again(known: &KnownOperation, listing: Listing, guard: Guard, is_wanted_again: bool) -> bool {
     match earlier(known) {
         _ if known.is_of_nobody() => false,
         Earlier::NotSent | Earlier::FailedUnsent => {
             let machine = known.operation.machine.to_string();
-            let is_left_out = is_left_out(known) || (guard.removals.is_some() && is_withheld(known));
+            let is_left_out = is_wanted_again || is_left_out(known) || (guard.removals.is_some() && is_withheld(known));
             is_left_out && (listing == Listing::Listed || MachineId::from_hexadecimal(&machine).is_some())
         }
         _ => true,

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::input::CheckedInput;
+use super::later::{Asked, LaterRuns};
 use super::planning::Planned;
 use super::record::record;
 use super::tenant::Tenant;
@@ -14,7 +15,7 @@ use crate::plan::carrying::{Carried, Earlier, EarlierOutcome};
 use crate::plan::changes::{Decision, PlanSettings, outcome_today};
 use crate::plan::identity::{OperationsDigest, OrderedDigest};
 use crate::store::{
-    CarriedOperation, KnownOperation, NewRun, OperationState, RunKey, RunKind, RunSlot, SlotWrite, Store, StoredChunk,
+    CarriedOperation, KnownOperation, NewRun, OperationState, RunKey, RunKind, RunSlot, Store, StoredChunk,
     UnfinishedRun,
 };
 
@@ -265,38 +266,6 @@ fn is_unseen(planned: &Planned, number: OperationId) -> bool {
     planned.plan.before.get(number.0 as usize).is_none_or(|before| *before == Held::Unknown)
 }
 
-/// What other runs wrote since this one began, by slot, in the order in which they did.
-pub(super) async fn later_writes(store: &Store, run: RunKey) -> Result<HashMap<Slot, Vec<SlotWrite>>, CommandError> {
-    let mut later: HashMap<Slot, Vec<SlotWrite>> = HashMap::new();
-    for write in store.later_writes(run).await? {
-        later.entry(write.slot.clone()).or_default().push(write);
-    }
-    Ok(later)
-}
-
-/// The same, and what later runs found to be so where this one still wants something else.
-pub(super) async fn later_wishes(store: &Store, run: RunKey) -> Result<HashMap<Slot, Vec<SlotWrite>>, CommandError> {
-    let mut later = later_writes(store, run).await?;
-    for finding in store.later_findings(run).await? {
-        let writes = later.entry(finding.slot.clone()).or_default();
-        let place = writes.partition_point(|write| write.attempt <= finding.attempt);
-        writes.insert(place, finding);
-    }
-    Ok(later)
-}
-
-/// What the last write after this outcome left; nothing is known where it may have taken effect or not, and today nobody can
-/// see that it did.
-pub(super) fn written_after(
-    later: &HashMap<Slot, Vec<SlotWrite>>,
-    known: &KnownOperation,
-    today: Held,
-) -> Option<Held> {
-    let writes = later.get(&known.operation.slot())?;
-    let last = writes.iter().rfind(|write| write.attempt > known.last_attempt)?;
-    Some(if last.surely || last.wrote == today { last.wrote } else { Held::Unknown })
-}
-
 /// How far the operations had come that the run and the input share, by the numbers that they have in the input, and what
 /// was written to their slots since.
 async fn earlier_outcomes(
@@ -305,7 +274,7 @@ async fn earlier_outcomes(
     planned: &Planned,
     numbers: &HashMap<Operation, OperationId>,
 ) -> Result<HashMap<OperationId, EarlierOutcome>, CommandError> {
-    let later = later_writes(store, run).await?;
+    let later = LaterRuns::of(store, run, Asked::Again).await?;
     let mut outcomes = HashMap::new();
     let mut last = None;
     loop {
@@ -313,7 +282,7 @@ async fn earlier_outcomes(
         let Some(end) = known.last() else { return Ok(outcomes) };
         last = Some(end.id);
         for known in known {
-            let written_later = written_after(&later, &known, Held::Unknown);
+            let written_later = later.written(&known, Held::Unknown);
             let earlier = earlier(&known);
             let inventory = planned.inventory.as_ref().filter(|_| earlier == Earlier::Succeeded);
             let held = inventory.map(|inventory| outcome_today(&known.operation, inventory, &planned.own.recent));
@@ -341,50 +310,5 @@ pub(super) fn earlier(known: &KnownOperation) -> Earlier {
         }
         OperationState::Failed => Earlier::Failed,
         OperationState::Refused => Earlier::Refused,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{Age, DeviceValue, MayHold};
-    use crate::store::AttemptKey;
-
-    #[test]
-    fn a_later_write_in_doubt_counts_where_the_list_of_today_shows_what_it_wrote() {
-        let (high, low) = (Held::Value(DeviceValue::High), Held::Value(DeviceValue::Low));
-        let machine = MachineId::from_hexadecimal(&"a".repeat(40)).expect("an id");
-        let operation = Operation { machine, change: Change::DeviceValue(DeviceValue::High) };
-        let known = KnownOperation {
-            id: OperationId(0),
-            operation: operation.clone(),
-            state: OperationState::Pending,
-            ambiguous: false,
-            attempts: 1,
-            last_attempt: Some(AttemptKey::numbered(3)),
-            before: Held::Unknown,
-            error_code: None,
-        };
-        for (attempt, surely, today, expected) in [
-            (5, true, Held::Unknown, Some(low)),
-            (5, false, low, Some(low)),
-            (5, false, high, Some(Held::Unknown)),
-            (5, false, Held::Unknown, Some(Held::Unknown)),
-            (2, true, low, None),
-        ] {
-            let write = SlotWrite {
-                run: RunKey(2),
-                slot: operation.slot(),
-                before: Held::Unknown,
-                found: MayHold::NOTHING,
-                wrote: low,
-                surely,
-                answered: surely,
-                attempt: Some(AttemptKey::numbered(attempt)),
-                age: Age::LooksOld,
-            };
-            let later = HashMap::from([(operation.slot(), vec![write])]);
-            assert_eq!(written_after(&later, &known, today), expected, "{attempt} {surely} {today:?}");
-        }
     }
 }

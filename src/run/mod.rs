@@ -33,6 +33,7 @@ mod input;
 mod input_faults;
 mod inventory;
 mod join;
+mod later;
 mod order_digest;
 mod ownership;
 mod patience;

@@ -109,6 +109,26 @@ async fn a_run_is_over_where_a_later_one_has_written() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_older_run_writes_when_it_is_resumed_goes_before_no_newer_one_that_is_unfinished() {
+    for hours in [0, 1] {
+        let world = World::of(12);
+        let left = Invocation { joins: false, ..interrupted_after(250) };
+        let [low, high] = ["Low", "High"].map(|value| setting(value, 1..=12));
+        let older = world.apply(&low, &left).await.exits(ExitStatus::StoppedEarly).run_id();
+        let newer = world.apply(&high, &left).await.exits(ExitStatus::StoppedEarly).run_id();
+        let done = values(&world, DeviceValue::High, 1..=12);
+        assert!((1..10).contains(&done), "{done}");
+        world.resume(Some(&older), &Invocation::default()).await.exits(ExitStatus::Done);
+        let [low, high] = [DeviceValue::Low, DeviceValue::High].map(|value| values(&world, value, 1..=12));
+        assert_eq!((low, high), (12 - done, done), "what the newer run has done stays");
+        tokio::time::sleep(Duration::from_hours(hours)).await;
+        let said = world.resume(None, &Invocation::default()).await.exits(ExitStatus::Done);
+        assert_eq!((said.run_id(), said.statuses()), (newer, [("succeeded".to_owned(), 12)].into()), "{}", said.data);
+        assert_eq!(values(&world, DeviceValue::High, 1..=12), 12);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_undo_that_was_left_takes_nothing_from_a_later_run() {
     let world = World::of(12);
     let run = world.apply(&setting("High", 1..=12), &Invocation::default()).await.exits(ExitStatus::Done).run_id();

@@ -172,3 +172,24 @@ async fn a_plan_that_waited_for_too_long_is_made_again_with_the_machines_that_ha
     let said = said.exits(ExitStatus::Done).says("it is made again");
     assert_eq!((world.service.tagged("Old"), said.rows().len()), (0, 6));
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_gives_the_same_command_again_wants_what_another_run_has_changed_since_too() {
+    for is_resumed in [false, true] {
+        let world = World::tagged("Old", 20);
+        let left =
+            Invocation { interrupted_after: Some(Duration::from_secs(1)), concurrency: 1, ..Invocation::default() };
+        let first = world.retag(&rename("Old", "New"), &left).await.exits(ExitStatus::StoppedEarly).run_id();
+        let has_new = |machine: &u32| world.service.machine(*machine).tags.iter().any(|tag| tag == "New");
+        let taken: Vec<u32> = (1..=20).filter(has_new).take(1).collect();
+        let rows: String = taken.iter().map(|machine| row(*machine, "New", "Remove", "")).collect();
+        world.apply(&rows, &Invocation { joins: false, ..Invocation::default() }).await.exits(ExitStatus::Done);
+        if is_resumed {
+            let said = world.resume(Some(&first), &left).await.exits(ExitStatus::StoppedEarly);
+            assert!(said.rows().iter().any(|row| row["error_code"] == "changed_since"), "{}", said.data);
+        }
+        let said = world.retag(&rename("Old", "New"), &Invocation::default()).await.exits(ExitStatus::Done);
+        assert_eq!((said.run_id(), said.statuses()), (first, [("succeeded".to_owned(), 40)].into()), "{}", said.data);
+        assert_eq!(world.held(["Old", "New"]), [0, 20], "{is_resumed}");
+    }
+}

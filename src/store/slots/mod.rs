@@ -89,6 +89,15 @@ impl Reader {
         self.connection.run(move |transaction| later_writes(transaction, run)).await
     }
 
+    /// The runs of the same account and host that go before this one: those that were asked for later, of which there are
+    /// none if it is asked for now; and where it takes another back, all.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn overruling(&self, run: RunKey, is_asked_now: bool) -> Result<HashSet<RunKey>, StoreError> {
+        self.connection.run(move |transaction| overruling(transaction, run, is_asked_now)).await
+    }
+
     /// Every slot that a run has changed or may have changed, sorted.
     ///
     /// # Errors
@@ -163,6 +172,18 @@ fn later_writes(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWr
         transaction.query_row("SELECT decided_after FROM run WHERE run_key = ?1", [run.0], |row| row.get(0))?;
     let writes = writes_since(transaction, &Runs::AllBut(run), decided_after.saturating_add(1), Young::NONE)?;
     Ok(Undos::read(transaction)?.standing_everywhere(writes.collect()))
+}
+
+/// As [`Reader::overruling`] has it.
+fn overruling(transaction: &Transaction<'_>, run: RunKey, is_asked_now: bool) -> Result<HashSet<RunKey>, SqlError> {
+    transaction
+        .prepare_cached(
+            "SELECT other.run_key FROM run AS other JOIN run USING (account_key, host)
+             WHERE run.run_key = ?1 AND other.run_key <> ?1 AND (run.kind = 'undo'
+                 OR ?2 = 0 AND (other.asked_after, other.run_key) > (run.asked_after, run.run_key))",
+        )?
+        .query_map(params![run.0, is_asked_now], |row| row.get(0).map(RunKey))?
+        .collect()
 }
 
 /// What was written by attempts from this number on, sorted by attempt.

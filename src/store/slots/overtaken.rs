@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::later_writes;
+use super::overruling;
 use super::reading::{KnownTags, WITH_TAG, WRITE_COLUMNS, read_writes};
 use crate::model::{Held, MachineId, MayHold, OperationId, Slot, Tag, is_retagging_of_all};
 use crate::store::engine::sql::{SqlError, Transaction, params};
@@ -18,7 +19,7 @@ use crate::store::{Reader, Store, StoreError};
 
 impl Reader {
     /// How many operations of a run are still to be sent or have an unknown outcome, and were not surely written over by
-    /// another run.
+    /// one that goes before it.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
@@ -74,7 +75,8 @@ pub(in crate::store) fn open_operations(transaction: &Transaction<'_>, run: RunK
         return Ok(0);
     }
     let mut writes = later_writes(transaction, run)?;
-    writes.retain(|write| write.surely);
+    let overruling = overruling(transaction, run, false)?;
+    writes.retain(|write| write.surely && overruling.contains(&write.run));
     let is_open = [OperationState::Pending, OperationState::Unknown, OperationState::Refused];
     writes.extend(later_findings(transaction, run, &is_open)?);
     // What was found was decided after the attempt whose number it bears.

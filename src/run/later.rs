@@ -1,0 +1,148 @@
+//! What other runs made of the slots of a run since it was decided about, and which of them go before it.
+//!
+//! What was written last is what holds, whoever wrote it. What is wanted last is another matter: a run that was left lying may
+//! write long after another was asked for, and is no later word for that.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::exit::CommandError;
+use crate::model::{Held, Slot};
+#[cfg(doc)]
+use crate::store::Reader;
+use crate::store::{KnownOperation, RunKey, SlotWrite, Store};
+
+/// When somebody asked for what a run wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Just now: the command that began it is given again.
+    Again,
+    /// When it was begun. What runs were asked for since goes before it, also where that was so already.
+    Before,
+}
+
+/// What other runs made of the slots of a run.
+#[derive(Default)]
+pub(super) struct LaterRuns {
+    /// By slot, in the order in which they did.
+    by_slot: HashMap<Slot, Vec<SlotWrite>>,
+    /// Those that go before the run, as [`Reader::overruling`] has it.
+    overruling: HashSet<RunKey>,
+}
+
+impl LaterRuns {
+    /// What other runs wrote since this one was decided about, and where it was asked for before them, what they found to be so
+    /// while it still wants something else.
+    pub(super) async fn of(store: &Store, run: RunKey, asked: Asked) -> Result<Self, CommandError> {
+        let mut later = Self::default();
+        for write in store.later_writes(run).await? {
+            later.by_slot.entry(write.slot.clone()).or_default().push(write);
+        }
+        if asked == Asked::Before {
+            for finding in store.later_findings(run).await? {
+                let writes = later.by_slot.entry(finding.slot.clone()).or_default();
+                let place = writes.partition_point(|write| write.attempt <= finding.attempt);
+                writes.insert(place, finding);
+            }
+        }
+        if !later.by_slot.is_empty() {
+            later.overruling = store.overruling(run, asked == Asked::Again).await?;
+        }
+        Ok(later)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_slot.is_empty()
+    }
+
+    /// What the last write after this outcome left; nothing is known where it may have taken effect or not, and today nobody
+    /// can see that it did.
+    pub(super) fn written(&self, known: &KnownOperation, today: Held) -> Option<Held> {
+        self.after(known, |_| true, today)
+    }
+
+    /// Whether a run that goes before this one has surely made something else of it than this operation wants: that stays.
+    pub(super) fn overrule(&self, known: &KnownOperation, today: Held) -> bool {
+        let written = self.after(known, |run| self.overruling.contains(&run), today);
+        written.is_some_and(|written| written != Held::Unknown && written != known.operation.change.leaves())
+    }
+
+    fn after(&self, known: &KnownOperation, counts: impl Fn(RunKey) -> bool, today: Held) -> Option<Held> {
+        let writes = self.by_slot.get(&known.operation.slot())?;
+        let last = writes.iter().rfind(|write| write.attempt > known.last_attempt && counts(write.run))?;
+        Some(if last.surely || last.wrote == today { last.wrote } else { Held::Unknown })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Age, Change, DeviceValue, MachineId, MayHold, Operation, OperationId};
+    use crate::store::{AttemptKey, OperationState};
+
+    const HIGH: Held = Held::Value(DeviceValue::High);
+    const LOW: Held = Held::Value(DeviceValue::Low);
+
+    /// An operation that wants High, and was last sent by the third attempt.
+    fn known() -> KnownOperation {
+        let machine = MachineId::from_hexadecimal(&"a".repeat(40)).expect("an id");
+        KnownOperation {
+            id: OperationId(0),
+            operation: Operation { machine, change: Change::DeviceValue(DeviceValue::High) },
+            state: OperationState::Pending,
+            ambiguous: false,
+            attempts: 1,
+            last_attempt: Some(AttemptKey::numbered(3)),
+            before: Held::Unknown,
+            error_code: None,
+        }
+    }
+
+    /// What runs made of its slot: run, attempt, what, and whether that is sure. Run 2 was asked for later.
+    fn later(writes: &[(i64, i64, Held, bool)]) -> LaterRuns {
+        let slot = known().operation.slot();
+        let write = |&(run, attempt, wrote, surely): &_| SlotWrite {
+            run: RunKey(run),
+            slot: slot.clone(),
+            before: Held::Unknown,
+            found: MayHold::NOTHING,
+            wrote,
+            surely,
+            answered: surely,
+            attempt: Some(AttemptKey::numbered(attempt)),
+            age: Age::LooksOld,
+        };
+        let writes = writes.iter().map(write).collect();
+        LaterRuns { by_slot: HashMap::from([(slot.clone(), writes)]), overruling: HashSet::from([RunKey(2)]) }
+    }
+
+    #[test]
+    fn a_later_write_in_doubt_counts_where_the_list_of_today_shows_what_it_wrote() {
+        for (attempt, surely, today, expected) in [
+            (5, true, Held::Unknown, Some(LOW)),
+            (5, false, LOW, Some(LOW)),
+            (5, false, HIGH, Some(Held::Unknown)),
+            (5, false, Held::Unknown, Some(Held::Unknown)),
+            (2, true, LOW, None),
+        ] {
+            let written = later(&[(2, attempt, LOW, surely)]).written(&known(), today);
+            assert_eq!(written, expected, "{attempt} {surely} {today:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_older_run_writes_later_holds_and_is_no_later_word() {
+        let (older, newer) = (1, 2);
+        for (writes, written, is_overruled) in [
+            (vec![(newer, 5, LOW, true)], Some(LOW), true),
+            (vec![(older, 5, LOW, true)], Some(LOW), false),
+            (vec![(newer, 5, LOW, true), (older, 6, HIGH, true)], Some(HIGH), true),
+            (vec![(newer, 5, HIGH, true), (older, 6, LOW, true)], Some(LOW), false),
+            (vec![(newer, 5, LOW, false), (older, 6, LOW, true)], Some(LOW), false),
+            (vec![(newer, 2, LOW, true), (older, 6, LOW, true)], Some(LOW), false),
+        ] {
+            let (later, known) = (later(&writes), known());
+            assert_eq!(later.written(&known, Held::Unknown), written, "{writes:?}");
+            assert_eq!(later.overrule(&known, Held::Unknown), is_overruled, "{writes:?}");
+        }
+    }
+}
