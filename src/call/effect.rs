@@ -64,11 +64,12 @@ impl Effect {
         Self { ambiguous: true, ..Self::last(OperationState::Unknown, facts, Held::Unknown) }
     }
 
-    /// The end of an operation that was refused, or given up. What may have been done all the same is unknown; what the
-    /// service refuses to everybody is to be sent again in any case.
-    fn refused(state: OperationState, facts: AnswerFacts, may_be_done: bool) -> (Self, Outcome) {
+    /// The end of an operation that was refused, or given up. What may have been done all the same is unknown; to ask once more
+    /// would tell, unless there is no such machine. What the service refuses to everybody is to be sent again in any case.
+    fn refused(state: OperationState, why: FailReason, facts: AnswerFacts, may_be_done: bool) -> (Self, Outcome) {
+        let is_gone = why == FailReason::NotFound;
         let (state, status) = match (may_be_done, state) {
-            (true, OperationState::Failed) => (OperationState::Unknown, Status::Unknown),
+            (true, OperationState::Failed) if !is_gone => (OperationState::Unknown, Status::Unknown),
             (true, state) => (state, Status::Unknown),
             (false, state) => (state, Status::Failed),
         };
@@ -87,7 +88,8 @@ pub(super) fn refused_to_all(facts: AnswerFacts, call: &Call, memory: History) -
     if call.is_bulk() {
         return (Effect::open(AnswerFacts::default(), may_be_done), None);
     }
-    let (effect, outcome) = Effect::refused(OperationState::Refused, facts, may_be_done && !call.request.is_read());
+    let (effect, outcome) =
+        Effect::refused(OperationState::Refused, FailReason::Rejected, facts, may_be_done && !call.request.is_read());
     (effect, Some(outcome))
 }
 
@@ -163,13 +165,13 @@ impl Conclusion {
     ) -> Self {
         let NotDone { state, why, is_refusal } = end;
         if call.request.is_read() {
-            let (effect, outcome) = Effect::refused(state, facts, false);
+            let (effect, outcome) = Effect::refused(state, why, facts, false);
             return Self::new(verdict, true, effect.facts, Vec::new(), Next::End(CallEnd::ReadFailed(outcome)));
         }
         let (mut effects, mut ends) = (Vec::new(), Vec::new());
         for operation in &call.operations {
             let may_be_done = memory.may_be_done_although(why) || operation.history.may_be_done_although(why);
-            let (effect, outcome) = Effect::refused(state, facts.clone(), may_be_done);
+            let (effect, outcome) = Effect::refused(state, why, facts.clone(), may_be_done);
             effects.push(effect.on(operation.id));
             ends.push(OperationEnd::Outcome(Outcome { is_refusal, ..outcome }));
         }
@@ -206,7 +208,8 @@ pub(super) fn answered(call: &Call, facts: &AnswerFacts, machines: &[MachineVerd
             MachineVerdict::Accepted => ended(operation, Effect::accepted(facts), Status::Unknown),
             MachineVerdict::NotApplied if is_believed => {
                 let may_be_done = history.may_be_done_although(FailReason::NotApplied);
-                let (failed, outcome) = Effect::refused(OperationState::Failed, not_applied.clone(), may_be_done);
+                let (failed, outcome) =
+                    Effect::refused(OperationState::Failed, FailReason::NotApplied, not_applied.clone(), may_be_done);
                 (failed.on(operation.id), OperationEnd::Outcome(outcome))
             }
             MachineVerdict::NotApplied => {
@@ -243,8 +246,12 @@ pub(super) fn refused(call: &Call, why: &SplitReason, facts: &AnswerFacts, memor
         let history = operation.history.also(memory);
         if is_named && history.named {
             let may_be_done = history.may_be_done_although(FailReason::NotFound);
-            let (effect, outcome) =
-                Effect::refused(OperationState::Failed, with_code(facts.clone(), code), may_be_done);
+            let (effect, outcome) = Effect::refused(
+                OperationState::Failed,
+                FailReason::NotFound,
+                with_code(facts.clone(), code),
+                may_be_done,
+            );
             effects.push(effect.on(operation.id));
             ends.push(OperationEnd::Outcome(outcome));
         } else {

@@ -1,6 +1,7 @@
 //! Going on with a run: what today's list, our own later writes and the options of this invocation make of it.
 
 use super::*;
+use crate::api::{Answer, Response};
 use crate::model::DeviceValue;
 
 /// A run of 40 rows of which some are done.
@@ -381,4 +382,31 @@ async fn a_run_that_ended_before_it_could_look_names_up_is_not_resumed() {
             .says("ended before it had read the tenant's machines, so it cannot be resumed");
     }
     assert_eq!(world.service.writes().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_over_though_nobody_will_know_what_became_of_a_machine_that_is_gone() {
+    let body = br#"{"error":{"code":"ResourceNotFound","message":"no such machine"}}"#.to_vec();
+    let gone = Answer::Response(Response { status: 404, body, ..Response::default() });
+    for is_resumed in [false, true] {
+        let world = World::of(2);
+        let dying = Invocation { dies_after: Some(Duration::from_millis(150)), ..Invocation::default() };
+        assert!(world.apply_or_die("#1,A,Add,\n", &dying).await.is_none());
+        world.service.list(1, false);
+        world.service.is_in_trouble(service::Trouble::ToWriters(gone.clone()));
+        let said = if is_resumed {
+            world.resume(None, &Invocation::default()).await
+        } else {
+            world.apply("#1,A,Add,\n", &Invocation::default()).await
+        };
+        let said = said.exits(ExitStatus::RowsFailed).says("is finished");
+        assert_eq!(said.statuses(), [("unknown".to_owned(), 1)].into(), "{}", said.data);
+        world.resume(None, &Invocation::default()).await.exits(ExitStatus::Done).says("There is no unfinished run");
+        // Its undo takes back what may have been done.
+        world.service.is_in_trouble(None);
+        world.service.list(1, true);
+        world.service.change(1, |machine| machine.tag("A"));
+        world.undo(&said.run_id(), &Invocation::default()).await.exits(ExitStatus::Done);
+        assert_eq!(world.service.tagged("A"), 0);
+    }
 }

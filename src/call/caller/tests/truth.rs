@@ -37,10 +37,12 @@ async fn a_refusal_is_a_failure_only_if_nothing_before_it_may_have_done_the_chan
             let answers: Vec<Answer> = [first.clone()].into_iter().chain(refused.clone()).collect();
             let told = made(set_value("aa"), &answers, history).await;
             let may_be_done = is_open || history.may_hold;
-            let (status, state) = if may_be_done {
-                (Status::Unknown, OperationState::Unknown)
-            } else {
-                (Status::Failed, OperationState::Failed)
+            // Of a machine that is gone nobody will ever know more.
+            let is_gone = refused.len() > 1;
+            let (status, state) = match (may_be_done, is_gone) {
+                (true, false) => (Status::Unknown, OperationState::Unknown),
+                (true, true) => (Status::Unknown, OperationState::Failed),
+                (false, _) => (Status::Failed, OperationState::Failed),
             };
             let case = format!("{first:?}, then {:?}, {history:?}", refused.first());
             assert_eq!(told.statuses(), [Some(status)], "{case}");

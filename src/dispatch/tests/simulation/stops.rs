@@ -10,15 +10,6 @@ fn swaps(machines: u32) -> Vec<(MachineId, Change<TagNumber>)> {
     (0..machines).flat_map(|number| SWAP.map(|change| (machine(number), change))).collect()
 }
 
-impl Simulation {
-    async fn stored(&self) -> Vec<StoredOperation> {
-        let _states = self.states().await;
-        let chunk = self.store.chunk(self.run, 1).await.expect("the store").expect("a chunk");
-        let numbers = 0..u32::try_from(self.operations.len()).expect("few");
-        numbers.map(|number| chunk.operations[&OperationId(number)].clone()).collect()
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn who_was_in_a_call_that_another_machine_spoiled_bears_no_error_of_its() {
     let operations = (0..40).map(|number| (machine(number), Change::Tag(TagAction::Add, TagNumber(2)))).collect();
