@@ -200,7 +200,7 @@ pub(crate) struct InputOptions {
 }
 
 /// What is planned.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct PlanningOptions {
     /// Send only the first N changes: a canary
     ///
@@ -290,7 +290,7 @@ pub(crate) struct OtherRunsOptions {
     pub lock_wait: Option<Duration>,
     /// Delete runs that have been inactive for this long
     ///
-    /// Finished or not; running ones are kept.
+    /// Finished or not; running ones are kept, and so is the last hour.
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = duration, help_heading = "Runs")]
     pub keep_runs: Duration,
 }
@@ -377,12 +377,14 @@ pub(crate) struct ServiceOptions {
 
 /// All of the quota, in percent.
 pub(super) const WHOLE_SHARE: u8 = 100;
+/// What the API allows by its documentation.
+pub(super) const QUOTA: &str = "100/1m,1500/1h";
 
 /// The quota, and patience with the service: of every command that calls it.
 #[derive(Debug, Args)]
 pub(crate) struct QuotaOptions {
     /// Calls per window, for each bucket; off for none
-    #[arg(long, value_name = "SPEC", default_value = "100/1m,1500/1h", help_heading = "Quota")]
+    #[arg(long, value_name = "SPEC", default_value = QUOTA, help_heading = "Quota")]
     pub quota: Quota,
     /// What the service counts together
     #[arg(long, value_enum, default_value_t = QuotaScope::Api, value_name = "SCOPE", help_heading = "Quota")]

@@ -3,10 +3,13 @@
 use clap::ValueEnum as _;
 use clap::builder::PossibleValue;
 
-use super::options::{GeneralOptions, InputOptions, QuotaOptions, ServiceOptions, WHOLE_SHARE};
+use super::options::{
+    GeneralOptions, InputOptions, LimitOptions, PlanningOptions, QUOTA, QuotaOptions, ServiceOptions, WHOLE_SHARE,
+};
 use super::values::StateAuth;
 use crate::api::sign_in::AuthMethod;
 use crate::outside::shell_word;
+use crate::plan::changes::UnlistedPolicy;
 use crate::quota::QuotaScope;
 
 impl GeneralOptions {
@@ -51,7 +54,31 @@ impl QuotaOptions {
         let scope = self.quota_scope.to_possible_value().filter(|_| self.quota_scope != QuotaScope::default());
         let scope = scope.map(|scope| format!(" --quota-scope {}", scope.get_name())).unwrap_or_default();
         let share = Some(self.quota_share).filter(|share| *share != WHOLE_SHARE);
-        scope + &share.map(|share| format!(" --quota-share {share}")).unwrap_or_default()
+        let share = share.map(|share| format!(" --quota-share {share}")).unwrap_or_default();
+        let quota = Some(self.quota.option()).filter(|quota| quota != QUOTA);
+        quota.map(|quota| format!(" --quota {quota}")).unwrap_or_default() + &scope + &share
+    }
+}
+
+impl LimitOptions {
+    /// What a command must repeat that takes the same for done; with a blank before it.
+    pub(crate) const fn repeated(&self) -> &str {
+        if self.skip_missing_machines { " --skip-missing-machines" } else { "" }
+    }
+}
+
+impl PlanningOptions {
+    /// What a command must repeat that plans its rows as this one does; each option with a blank before it.
+    pub(crate) fn repeated(&self) -> String {
+        let most = self.max_changes.map(|most| format!(" --max-changes {most}")).unwrap_or_default();
+        most + if self.unlisted == UnlistedPolicy::Fail { " --unlisted fail" } else { "" }
+            + if self.no_inventory { " --no-inventory" } else { "" }
+            + if self.no_bulk { " --no-bulk" } else { "" }
+    }
+
+    /// What the command must repeat that goes on with what this one began; what is fed back is the rest of a canary.
+    pub(crate) fn to_resume(&self) -> String {
+        self.limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default()
     }
 }
 
@@ -80,7 +107,8 @@ mod tests {
     fn who_leaves_others_their_share_is_advised_to_do_so_again() {
         for (options, repeated) in [
             ("", ""),
-            (" --quota 7/2h --quota-share 100 --quota-scope api", ""),
+            (" --quota 100/1m,1500/1h --quota-share 100 --quota-scope api", ""),
+            (" --quota 7/2h", " --quota 7/2h"),
             (" --quota-scope app --quota-share 50 --concurrency 3", " --quota-scope app --quota-share 50"),
         ] {
             let line = format!("tagfleet resume{options}");
@@ -88,6 +116,21 @@ mod tests {
                 panic!("another command");
             };
             assert_eq!(resume.changing.quota.repeated(), repeated, "{options}");
+        }
+    }
+
+    #[test]
+    fn who_plans_like_this_is_advised_to_do_so_again() {
+        let line = "tagfleet resume --limit 3 --max-changes 9 --unlisted fail --no-inventory --no-bulk --skip-missing-machines";
+        for (line, repeated, to_resume) in [
+            ("tagfleet resume --max-errors 3 --unlisted try", "", ""),
+            (line, &line["tagfleet resume --limit 3".len()..], " --limit 3"),
+        ] {
+            let Command::Resume(resume) = Cli::try_parse_from(line.split(' ')).expect("options").command else {
+                panic!("another command");
+            };
+            assert_eq!(resume.planning.repeated() + resume.changing.limits.repeated(), repeated);
+            assert_eq!(resume.planning.to_resume(), to_resume);
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) async fn apply(options: ApplyOptions, command: CommandContext<'_>) ->
     let input = input_order(&options.input, &command.general.settings, planning.inventory)?;
     let target = rows_target("results", options.output.as_deref(), command.general)?;
     let asks = asks(options.changing.limits.yes, options.sandbox, !is_piped)?;
-    let setup = CommandSetup::to_change(command, options.sandbox, &options.changing)?;
+    let setup = CommandSetup::to_change(command, options.sandbox, &options.changing, &options.planning)?;
     let target = target.unwrap_or_else(|| ResultsTarget::file(results_of_input(&options.input.input, options.sandbox)));
     let order = ApplyOrder {
         target,

@@ -39,7 +39,7 @@ pub(super) struct Pings {
     pub(super) has_warned: AtomicBool,
 }
 
-/// How the command has ended, once it has.
+/// How the work has ended, once it has; what comes after it may end the command otherwise.
 pub(super) type End = watch::Receiver<Option<u8>>;
 
 impl Pings {
@@ -78,23 +78,25 @@ impl Pings {
     }
 }
 
-/// Says each thing in its time, until the end is said.
+/// Says each thing in its time, until nobody has any more to tell of the end.
 async fn accompany(mut end: End, mut say: impl AsyncFnMut(PingOccasion), successes: &[u8]) {
     say(PingOccasion::Start).await;
     let mut hours = tokio::time::interval(SIGN_OF_LIFE);
     hours.tick().await;
+    let mut said = None;
     loop {
         let ended = tokio::select! {
             biased;
-            ended = end.wait_for(Option::is_some) => Some(ended.ok().and_then(|status| *status)),
-            _ = hours.tick() => None,
+            ended = end.wait_for(|status| *status != said) => Some(ended.ok().and_then(|status| *status)),
+            _ = hours.tick(), if said.is_none() => None,
         };
         match ended {
             None => say(PingOccasion::Underway).await,
             Some(None) => return,
             Some(Some(exit_status)) => {
                 let is_success = successes.contains(&exit_status);
-                return say(PingOccasion::End { exit_status, is_success }).await;
+                said = Some(exit_status);
+                say(PingOccasion::End { exit_status, is_success }).await;
             }
         }
     }
@@ -127,11 +129,17 @@ mod tests {
         let command = async {
             tokio::time::sleep(Duration::from_mins(150)).await;
             ends.send(Some(5)).expect("somebody hears");
+            // Nobody reads what it says of that.
+            tokio::time::sleep(Duration::from_mins(150)).await;
+            ends.send(Some(5)).expect("somebody hears");
+            ends.send(Some(7)).expect("somebody hears");
+            drop(ends);
         };
         tokio::join!(accompany(end, say, &[0, 5]), command);
-        let end = PingOccasion::End { exit_status: 5, is_success: true };
+        let [end, other] =
+            [(5, true), (7, false)].map(|(exit_status, is_success)| PingOccasion::End { exit_status, is_success });
         let hourly = PingOccasion::Underway;
-        assert_eq!(said, [(0, PingOccasion::Start), (60, hourly), (120, hourly), (150, end)]);
+        assert_eq!(said, [(0, PingOccasion::Start), (60, hourly), (120, hourly), (150, end), (300, other)]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(super) async fn resume(options: ResumeOptions, command: CommandContext<'_>) 
     let sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
     let asks = asks(options.changing.limits.yes, sandbox, true)?;
     let target = rows_target("results", options.output.as_deref(), command.general)?;
-    let setup = CommandSetup::to_change(command, sandbox, &options.changing)?;
+    let setup = CommandSetup::to_change(command, sandbox, &options.changing, &options.planning)?;
     let order = ResumeOrder {
         run_id: options.run,
         target,

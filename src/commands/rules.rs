@@ -35,7 +35,7 @@ pub(super) async fn apply(options: ApplyOptions, command: CommandContext<'_>) ->
     refuse_options(&options.input, &options.guard, options.planning.no_inventory, false)?;
     let target = rows_target("results", options.output.as_deref(), command.general)?;
     let asks = asks(options.changing.limits.yes, options.sandbox, true)?;
-    let setup = CommandSetup::to_change(command, options.sandbox, &options.changing)?;
+    let setup = CommandSetup::to_change(command, options.sandbox, &options.changing, &options.planning)?;
     let default = results_of_input(&options.input.input, options.sandbox);
     let target = target.unwrap_or_else(|| ResultsTarget::file(default));
     target.check(command.reserved, &crate::rules::RULES_HEADER.map(str::to_owned))?;

@@ -18,7 +18,7 @@ use super::stop_signals;
 use super::watching::Watched;
 use super::{named_files, process_limits};
 use crate::api::Client;
-use crate::cli::{ChangingOptions, DeadlineArgument, GeneralOptions, QuotaOptions, ServiceOptions};
+use crate::cli::{ChangingOptions, DeadlineArgument, GeneralOptions, PlanningOptions, QuotaOptions, ServiceOptions};
 use crate::clock::{BootTime, Clock, SharedClock, SystemClock, sleep_until};
 use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota};
 use crate::exit::{CommandError, ExitStatus};
@@ -51,6 +51,7 @@ pub(super) struct CommandSetup<'a> {
     deadline: Option<Deadline>,
     /// Which service, and how to sign in, as commands that are suggested must repeat it.
     calling_options: String,
+    resuming_options: String,
 }
 
 impl<'a> CommandSetup<'a> {
@@ -98,7 +99,8 @@ impl<'a> CommandSetup<'a> {
         };
         let ends_at = deadline.as_ref().and_then(|deadline| Instant::now().checked_add(deadline.left));
         let deadline = deadline.filter(|_| is_time_of_day);
-        Ok(Self { command, state, service, clock: Arc::new(clock), began, calls, ends_at, deadline, calling_options })
+        let (clock, resuming_options) = (Arc::new(clock), String::new());
+        Ok(Self { command, state, service, clock, began, calls, ends_at, deadline, calling_options, resuming_options })
     }
 
     /// The same for a command that changes the tenant.
@@ -106,9 +108,14 @@ impl<'a> CommandSetup<'a> {
         command: CommandContext<'a>,
         sandbox: bool,
         changing: &ChangingOptions,
+        planning: &PlanningOptions,
     ) -> Result<Self, CommandError> {
         let ChangingOptions { limits, service, quota, .. } = changing;
-        Self::new(command, sandbox, service, quota, limits.deadline)
+        let mut setup = Self::new(command, sandbox, service, quota, limits.deadline)?;
+        let planned = planning.repeated() + limits.repeated();
+        setup.calling_options.insert_str(0, &planned);
+        setup.resuming_options = planning.to_resume();
+        Ok(setup)
     }
 
     /// Does what comes before any run: whatever it waits for, it ends with the deadline.
@@ -152,6 +159,7 @@ impl<'a> CommandSetup<'a> {
     ) -> Result<ExitStatus, CommandError> {
         let mut context = run_context(self.command, self.began);
         context.calling_options = self.calling_options;
+        context.resuming_options = self.resuming_options;
         if let Some(time) = self.ends_at {
             context.screen.end_at(time);
         }
@@ -229,6 +237,7 @@ pub(super) fn run_context(command: CommandContext<'_>, began: BootTime) -> RunCo
         live_status: watched.map(Watched::live_status),
         repeated_options: general.repeated(),
         calling_options: String::new(),
+        resuming_options: String::new(),
         reading_options: String::new(),
         tick: TICK,
         consent: Arc::new(Confirmation),

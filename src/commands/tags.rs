@@ -6,7 +6,7 @@ use super::context::CommandContext;
 use super::input::{filter_of_file, typed_filter};
 use super::settings::{guard, run_options};
 use super::setup::{CommandSetup, asks, rows_target};
-use crate::cli::{FilterOptions, RetagOptions, TagsCommand, TagsOptions};
+use crate::cli::{FilterOptions, PlanningOptions as PlanningArguments, RetagOptions, TagsCommand, TagsOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::MachineFilter;
 use crate::model::RETAGGING_WHERE;
@@ -71,7 +71,9 @@ async fn retag(
         bulk: !options.no_bulk,
         max_changes: options.max_changes,
     };
-    let setup = |options: &RetagOptions| CommandSetup::to_change(command, false, &options.changing);
+    let RetagOptions { limit, max_changes, no_bulk, .. } = options;
+    let repeated = PlanningArguments { limit, max_changes, no_bulk, ..PlanningArguments::default() };
+    let setup = |options: &RetagOptions| CommandSetup::to_change(command, false, &options.changing, &repeated);
     if options.plan_only {
         let setup = setup(&options)?;
         let retagging = setup.before_the_deadline(with_file(retagging, &options.filter)).await?;

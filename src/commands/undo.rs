@@ -4,7 +4,7 @@ use super::context::CommandContext;
 use super::default_results::results_of_undo;
 use super::settings::run_options;
 use super::setup::{CommandSetup, asks, rows_target};
-use crate::cli::UndoOptions;
+use crate::cli::{PlanningOptions, UndoOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
 use crate::report::ResultsTarget;
@@ -23,7 +23,9 @@ pub(super) async fn undo(options: UndoOptions, command: CommandContext<'_>) -> R
     let target = rows_target("results", options.output.as_deref(), command.general)?
         .unwrap_or_else(|| ResultsTarget::file(results_of_undo(&options.run)));
     target.check(command.reserved, &run::UNDO_HEADER.map(str::to_owned))?;
-    let setup = CommandSetup::to_change(command, false, &options.changing)?;
+    let UndoOptions { max_changes, no_bulk, .. } = options;
+    let planning = PlanningOptions { max_changes, no_bulk, ..PlanningOptions::default() };
+    let setup = CommandSetup::to_change(command, false, &options.changing, &planning)?;
     let order = UndoOrder {
         run_id: options.run,
         target,

@@ -142,6 +142,16 @@ impl Watch {
             telling.as_mut().await;
             std::future::pending().await
         };
+        // Whoever is to read what the command says of its end may take his time.
+        let done = async {
+            if let Ok(status) = watched.live_status.ended().wait_for(Option::is_some).await.map(|status| *status) {
+                let _told = ends.send(status);
+                if let Some(metrics) = &metrics {
+                    metrics.write(status).await;
+                }
+            }
+            std::future::pending().await
+        };
         let command = async {
             let _panics = metrics.as_ref().map(EndOfPanics);
             if let Some(metrics) = &metrics {
@@ -156,6 +166,7 @@ impl Watch {
             ended = command => ended,
             never = write_again(metrics.as_ref()) => match never {},
             never = beside => match never {},
+            never = done => match never {},
         };
         let status = ended.unwrap_or_else(|error| {
             show(&error);
@@ -166,6 +177,7 @@ impl Watch {
         }
         if pings.is_some() {
             let _told = ends.send(Some(status.code()));
+            drop(ends);
             let mut interrupts = watched.take_interrupts().unwrap_or_else(stop_signals::listen);
             let has_told = tokio::select! {
                 _in_time = timeout(LONGEST_END, telling.as_mut()) => true,
@@ -264,8 +276,9 @@ impl Metrics {
         }))
     }
 
-    /// Writes how the command stands; with its exit status once it has ended.
+    /// Writes how the command stands; with its exit status once it has ended, or its work is done.
     async fn write(&self, exit_status: Option<u8>) {
+        let exit_status = exit_status.or_else(|| *self.live_status.ended().borrow());
         let number = self.pages.fetch_add(1, Ordering::Relaxed);
         let standing = self.live_status.standing().await;
         let page = self.file.page(&standing, exit_status, Timestamp::now());

@@ -161,12 +161,12 @@ impl ReadError {
                  as well"
             }
             Self::Failed { .. } if self.is_refusal() => {
-                "the service rejects the request; its message says why. With --no-inventory the machines are not read, \
-                 which needs machine ids and finds nothing that is already set"
+                "the service rejects the request; its message says why. A file of machine ids can be applied without the list \
+                 (apply --no-inventory), which then finds nothing that is already set"
             }
             Self::Failed { .. } => {
-                "the service, or a proxy on the way, is in trouble; run the same command again later, or with \
-                 --no-inventory, which needs machine ids and finds nothing that is already set"
+                "the service, or a proxy on the way, is in trouble; run the same command again later. A file of \
+                 machine ids can be applied without the list (apply --no-inventory), which then finds nothing that is already set"
             }
             Self::Walk(WalkError::Nobody) => {
                 "check --base-url (the address without api/machines) and --cloud, that the app has Machine.ReadWrite.All \
@@ -175,8 +175,8 @@ impl ReadError {
             }
             Self::Walk(_) => "the service's list goes wrong; try again later",
             Self::TooLarge { .. } => {
-                "a million machines with ten tags each fit in; if this tenant really has more, use --no-inventory, which \
-                 needs machine ids"
+                "a million machines with ten tags each fit in; if this tenant really has more, apply files of machine \
+                 ids without the list (apply --no-inventory)"
             }
             Self::Sink(_) => "check the folder, its permissions and the room on the disk",
             Self::Aborted(_) | Self::Stopped(_) | Self::TimeIsUp { .. } | Self::Store(_) => return None,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// The colours and weights of our own texts, the manual's and the log's.
 const OUR_COLORS: [&str; 11] = [
@@ -105,6 +106,12 @@ pub(crate) fn shell_word(text: &(impl AsRef<OsStr> + ?Sized)) -> String {
         };
         format!("$'{}'", escaped(&quoted, |_rest| 0, byte_by_byte))
     }
+}
+
+/// A path that can be pasted into a shell behind a command, which does not take it for an option.
+pub(crate) fn shell_path(path: &Path) -> String {
+    let is_like_an_option = path.as_os_str().as_encoded_bytes().starts_with(b"-");
+    if is_like_an_option { shell_word(&Path::new(".").join(path)) } else { shell_word(path) }
 }
 
 /// The text with each harmful character written otherwise, but for so many bytes as are kept at the beginning of what

@@ -26,7 +26,8 @@ use std::ffi::OsStr;
 use std::fmt;
 
 pub(crate) use escaping::{
-    is_harmless, json_escaped, line_escaped, line_unescaped, line_unmistakable, shell_word, terminal_escaped,
+    is_harmless, json_escaped, line_escaped, line_unescaped, line_unmistakable, shell_path, shell_word,
+    terminal_escaped,
 };
 #[cfg(any(test, fuzzing))]
 pub(crate) use files::text_of;

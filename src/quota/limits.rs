@@ -118,6 +118,23 @@ impl FromStr for Quota {
     }
 }
 
+impl Quota {
+    /// As it is stated in an option: `100/1m,1500/1h`, or `off`.
+    pub(crate) fn option(&self) -> String {
+        if self.is_off() {
+            return "off".to_owned();
+        }
+        let units = [(3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+        let limit = |QuotaLimit { calls, window }: &QuotaLimit| {
+            let milliseconds = window.as_millis();
+            let (length, unit) =
+                units.into_iter().find(|(length, _)| milliseconds.is_multiple_of(*length)).unwrap_or((1, "ms"));
+            format!("{calls}/{}{unit}", milliseconds / length)
+        };
+        self.limits.iter().map(limit).collect::<Vec<_>>().join(",")
+    }
+}
+
 impl fmt::Display for Quota {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_off() {
@@ -161,6 +178,13 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quota_is_stated_as_it_is_read() {
+        for text in ["off", "100/1m,1500/1h", "7/2h", "50/5s", "1/90s", "3/250ms", "1/1ms,20/24h"] {
+            assert_eq!(text.parse::<Quota>().expect("a quota").option(), text);
+        }
+    }
 
     #[test]
     fn quotas_are_read_as_stated_and_sorted_by_window() {

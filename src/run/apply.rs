@@ -193,7 +193,10 @@ impl<'a, T: Transport> Application<'a, T> {
         if claimed.is_err() && !candidates(self.tenant).await?.iter().any(|candidate| candidate.run.key == run) {
             return Ok(None);
         }
-        claimed?;
+        if claimed? == RunState::Finished && store.is_taken_back(run).await? {
+            store.set_run_state(run, RunState::Finished).await?;
+            return Ok(None);
+        }
         store.take_over(run).await?;
         let mut known = Remembered::default();
         if unfinished.run.description.input_digest == new_run.input_digest {

@@ -203,14 +203,21 @@ impl<T: Transport> Run<'_, T> {
             open,
             repeated_options: &context.calling_options,
             reading_options: &context.reading_options,
+            resuming_options: &context.resuming_options,
             sandbox: self.tenant.is_sandbox,
             exit_status: status.code(),
             input: &run.description.input_path,
             selected_from: self.selected_from,
         };
         self.end_session(&summary).await;
-        let shown = show(&summary, self.account, status, context);
-        self.report(context).await;
+        let report = self.report(context).await;
+        if let Some(live_status) = &context.live_status {
+            live_status.note_end(status.code());
+        }
+        let shown = show(&summary, self.account, status, context).await;
+        if let Some(report) = report {
+            context.say(&report);
+        }
         shown.map(|()| status)
     }
 
@@ -221,18 +228,20 @@ impl<T: Transport> Run<'_, T> {
         }
     }
 
-    /// A report that cannot be made changes nothing of the run.
-    async fn report(&self, context: &RunContext) {
-        let Some(target) = &self.options.report else { return };
-        let made = Page::of(&self.tenant.store, self.id, &context.calling_options, self.tenant.clock.wall_time()).await;
+    /// Says where the report is. One that cannot be made changes nothing of the run.
+    async fn report(&self, context: &RunContext) -> Option<String> {
+        let target = self.options.report.as_ref()?;
+        let made =
+            Page::of(&self.tenant.store, self.id, &context.repeated_options, self.tenant.clock.wall_time()).await;
         let written = match made {
             Ok(page) => target.write(&page.html(), &context.screen),
             Err(error) => Err(error.into()),
         };
         match written {
-            Ok(()) => context.say(&format!("Report: {target}")),
+            Ok(()) => return Some(format!("Report: {target}")),
             Err(error) => context.screen.warning(&format!("{}; nothing else depends on it", shown(&causes(&error)))),
         }
+        None
     }
 
     /// Writes the results from the state, or from the copy of the run where the state was harmed under way or is away.
@@ -303,7 +312,8 @@ fn add_read(progress: &mut Progress, read: &ReadProgress) {
     progress.spend(Spent::Machines, read.elapsed.saturating_sub(read.signing_in));
 }
 
-fn show(
+/// Shows the summary, however long whoever reads it takes.
+async fn show(
     summary: &RunSummary<'_>,
     account: Option<&Account>,
     status: ExitStatus,
@@ -315,23 +325,38 @@ fn show(
             "error: the books do not balance: the rows in the results are not those of the input; please report this",
         );
     }
-    let shown = if context.json {
-        // The object is for a script; why something needs attention is for whoever gets its mail.
-        if status != ExitStatus::Done || !matches!(summary.reason, EndReason::Finished) {
-            screen.line(summary.text(screen).trim_end());
-        } else if !summary.totals.kept.is_empty() {
-            context.say(&kept_text(&summary.totals.kept));
-        }
+    // What needs attention is for whoever gets a script's mail, too.
+    let is_well = status == ExitStatus::Done && matches!(summary.reason, EndReason::Finished);
+    let text = summary.text(screen);
+    let on_standard_output = *summary.target == ResultsTarget::StandardOutput;
+    let (is_json, is_quiet) = (context.json, context.quiet);
+    if is_json && is_well && !summary.totals.kept.is_empty() {
+        context.say(&kept_text(&summary.totals.kept));
+    }
+    let object = is_json.then(|| {
         let own = account.map_or_else(|| summary.json(), |account| joined(summary.json(), account.json()));
-        screen.object(own, &summary.ending())
-    } else if context.quiet && status == ExitStatus::Done {
+        (own, summary.ending())
+    });
+    let print = move |screen: &Screen| {
+        if let Some((own, ending)) = object {
+            if !is_well {
+                screen.line(text.trim_end());
+            }
+            return screen.object(own, &ending);
+        }
+        match (is_quiet && status == ExitStatus::Done, on_standard_output || is_quiet) {
+            (true, _) => {}
+            (_, true) => screen.line(text.trim_end()),
+            (_, false) => screen.tell(&text),
+        }
         Ok(())
-    } else if *summary.target == ResultsTarget::StandardOutput || context.quiet {
-        screen.line(summary.text(screen).trim_end());
-        Ok(())
+    };
+    let shown = if context.live_status.is_some() {
+        let screen = screen.clone();
+        let printing = tokio::task::spawn_blocking(move || print(&screen));
+        printing.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     } else {
-        screen.tell(&summary.text(screen));
-        Ok(())
+        print(screen)
     };
     shown.map_err(|error| {
         let hint = format!("the results are written; what became of the run says: tagfleet runs {}", summary.run_id);

@@ -39,8 +39,10 @@ pub(crate) struct RunContext {
     pub(crate) live_status: Option<LiveStatus>,
     /// Options that commands which are suggested must repeat, such as the state directory; each with a blank before it.
     pub(crate) repeated_options: String,
-    /// The same of those that call the service: how to sign in, and where.
+    /// The same of those that call the service: how to sign in, and where, and how it is planned.
     pub(crate) calling_options: String,
+    /// The same of the one that goes on with the run, besides.
+    pub(crate) resuming_options: String,
     /// Options that the command must repeat which feeds rows back, since they are written as they were read.
     pub(crate) reading_options: String,
     /// How often the progress of a run is shown.

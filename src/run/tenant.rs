@@ -25,6 +25,8 @@ use crate::report::{Fields, ListBuilder, ReadingReport};
 use crate::store::{AccountKey, AttemptKey, KeptInDoubt, RecentSlotWrites, SlotWrite, Store, UnknownCalls};
 use crate::words::{counted, describe_duration, minute};
 
+/// How long runs are kept at the least: much longer than the list lags behind.
+const KEPT_AT_LEAST: Duration = Duration::from_hours(1);
 /// How long a call takes, where nothing was measured yet.
 const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
 /// Why `auto` counts like `api`.
@@ -200,9 +202,10 @@ impl<T: Transport> Tenant<T> {
         self.store.loss().map_or(Ok(()), |loss| Err(loss.clone().into()))
     }
 
-    /// Forgets runs that have been left alone for this long, and says so where the clock keeps them.
+    /// Forgets runs that have been left alone for this long, and says so where the clock keeps them. Those behind whose writes
+    /// the list may still lag stay.
     pub(super) async fn forget_old_runs(&self, keep: Duration, context: &RunContext) -> Result<(), CommandError> {
-        if let Some(KeptInDoubt { runs, jumped_by }) = self.store.prune(keep).await? {
+        if let Some(KeptInDoubt { runs, jumped_by }) = self.store.prune(keep.max(KEPT_AT_LEAST)).await? {
             context.screen.warning(&format!(
                 "the clock shows {}, {} more than when tagfleet was last used here. {} older by it than --keep-runs and \
                  kept for another day, in case it is wrong",

@@ -150,11 +150,12 @@ fn what_the_topic_on_statuses_tells_to_do_is_what_the_program_says() {
     };
     let next = |summary: &serde_json::Value| summary["next"].as_str().expect("a command").to_owned();
     let failed = run("", 1);
-    assert!(advice(1).contains("feed `.failed.csv` back") && next(&failed) == "tagfleet apply input.failed.csv");
+    assert!(advice(1).contains("feed `.failed.csv` back"));
+    assert!(next(&failed).starts_with("tagfleet apply input.failed.csv"), "{failed}");
     let short = Rehearsal::at(&sandbox).rows("#1,A,Add,\n#2,A,Add,").quota("1/1h").with("--json --deadline 10m");
     let stopped = short.run().exits(5).summary();
     let resume = format!("tagfleet resume {}", stopped["run_id"].as_str().expect("a run"));
-    assert!(advice(5).contains("`tagfleet resume RUN`") && next(&stopped) == resume, "{stopped}");
+    assert!(advice(5).contains("`tagfleet resume RUN`") && next(&stopped).starts_with(&resume), "{stopped}");
     assert!(advice(3).contains("fix the file"));
     let refused = run("--max-changes 1", 3);
     assert_eq!((&refused["next"], refused["hint"].is_string()), (&serde_json::Value::Null, true), "{refused}");

@@ -187,7 +187,7 @@ fn a_run_that_stopped_says_why_and_how_to_go_on_and_one_whose_process_died_has_a
     assert_eq!((&report["verdict"]["tone"], &report["state"]), (&"doubt".into(), &"unfinished".into()), "{report}");
     assert_eq!(report["verdict"]["text"], "The run is unfinished: 1 of 2 rows is done");
     assert!(report["verdict"]["more"][0].as_str().is_some_and(|why| why.contains("deadline")), "{report}");
-    assert_eq!(report["next"], format!("Next: tagfleet resume {id}"));
+    assert_eq!(report["next"], format!("tagfleet resume {id} --no-inventory --no-bulk --quota 1/1h"));
     #[cfg(unix)]
     {
         let sandbox = Sandbox::holding(&[1, 2]);

@@ -127,7 +127,7 @@ fn rehearsals_are_listed_apart() {
 }
 
 #[test]
-fn runs_are_forgotten_when_they_are_old_enough() {
+fn the_runs_of_the_last_hour_are_kept() {
     let sandbox = Sandbox::start("");
     let folder = Folder::new();
     let apply = |options: &str| {
@@ -138,7 +138,7 @@ fn runs_are_forgotten_when_they_are_old_enough() {
     apply("--keep-runs 90d");
     assert_eq!(listed(&folder, &[])["runs"].as_array().map(Vec::len), Some(2));
     apply("--keep-runs 0s");
-    assert_eq!(listed(&folder, &[])["runs"].as_array().map(Vec::len), Some(1));
+    assert_eq!(listed(&folder, &[])["runs"].as_array().map(Vec::len), Some(3));
     assert_eq!(folder.names_in("state/processes").len(), 1);
     let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).rows("#1,A,Add,\n").with("--keep-runs soon");
     rehearsal.run().exits(2).says(&["is not a duration such as 90s, 10m, 8h or 90d"]);

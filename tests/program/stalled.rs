@@ -129,6 +129,26 @@ fn a_list_that_nobody_reads_to_its_end_is_a_failure_after_a_signal() {
     });
 }
 
+/// Whoever watches a job learns that it is done, whether or not somebody has read what it says.
+#[test]
+fn a_summary_that_nobody_reads_keeps_nobody_from_knowing_the_end() {
+    let folder = Folder::new();
+    let rehearsal = Rehearsal::new().in_folder(&folder).rows(&rows_adding("A", 3));
+    let options = "--json --metrics-file job.prom --report report.html";
+    let Prepared { mut command, .. } = rehearsal.with(options).prepare();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut filling = writer.try_clone().expect("a pipe");
+    // It stays full until its reader goes.
+    let filled = std::thread::spawn(move || filling.write_all(&[b'x'; 1 << 20]).is_err());
+    let started = Started::new(command.stdout(writer).stderr(Stdio::null()));
+    let text = |name: &str| folder.read(name).and_then(|text| String::from_utf8(text).ok()).unwrap_or_default();
+    wait_until(|| text("job.prom").contains("_last_exit_status{job=\"input.csv\"} 0\n"));
+    assert!(text("job.prom").contains("tagfleet_run_in_progress{job=\"input.csv\"} 0\n"), "{}", text("job.prom"));
+    assert!(text("report.html").contains("</html>"));
+    drop((started, command, reader));
+    assert!(filled.join().expect("no panic"), "nobody has read it");
+}
+
 #[test]
 fn a_log_file_that_nobody_opens_for_reading_is_refused() {
     let folder = Folder::new();

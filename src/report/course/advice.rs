@@ -4,7 +4,7 @@
 //! that were not done are fed back, after a look at why.
 
 use crate::model::Status;
-use crate::outside::{shell_word, shown};
+use crate::outside::{shell_path, shown};
 use crate::report::results::target::ResultsTarget;
 use crate::report::results::writing::Totals;
 
@@ -28,6 +28,8 @@ pub(in crate::report) struct AdviceInput<'a> {
     pub(in crate::report) repeated_options: &'a str,
     /// What it must repeat where it feeds rows back.
     pub(in crate::report) reading_options: &'a str,
+    /// What it must repeat where it goes on with the run.
+    pub(in crate::report) resuming_options: &'a str,
     pub(in crate::report) sandbox: bool,
 }
 
@@ -41,12 +43,17 @@ pub(in crate::report) fn is_resuming(text: &str) -> bool {
     text.starts_with("Next: tagfleet resume ")
 }
 
+/// The words of such an advice, and its command.
+pub(in crate::report) fn split_advice(text: &str) -> (&str, &str) {
+    text.split_at(text.rfind("tagfleet ").unwrap_or(text.len()))
+}
+
 impl AdviceInput<'_> {
     /// What to do next; nothing where all is done.
     pub(in crate::report) fn advice(&self) -> Option<Advice> {
         let repeated = self.repeated_options;
         if self.open > 0 {
-            return Some(to_resume(self.run_id, repeated));
+            return Some(to_resume(self.run_id, &format!("{}{repeated}", self.resuming_options)));
         }
         let ResultsTarget::File { results, failed } = self.target else { return None };
         if self.totals.failed_rows == 0 || self.totals.lacks_orders {
@@ -56,7 +63,7 @@ impl AdviceInput<'_> {
         let look_at = (went_wrong.iter().sum::<u64>() > 0).then(|| shown(results));
         let sandbox = if self.sandbox { " --sandbox" } else { "" };
         let options = format!("{sandbox}{}{repeated}", self.reading_options);
-        Some(Advice { look_at, command: format!("tagfleet apply {}{options}", shell_word(failed)) })
+        Some(Advice { look_at, command: format!("tagfleet apply {}{options}", shell_path(failed)) })
     }
 }
 
@@ -79,27 +86,36 @@ mod tests {
         let target = ResultsTarget::file("x.results.csv".into());
         let advice = |open, status, failed_rows, target: &ResultsTarget| {
             let totals = Totals { failed_rows, statuses: [(status, 3)].into(), ..Totals::default() };
-            let (repeated_options, reading_options) = ("", " --tag-separator ';'");
-            let (run_id, sandbox) = ("R", false);
-            let ending =
-                AdviceInput { run_id, totals: &totals, target, open, repeated_options, reading_options, sandbox };
+            let ending = AdviceInput {
+                run_id: "R",
+                totals: &totals,
+                target,
+                open,
+                repeated_options: " --no-bulk",
+                reading_options: " --tag-separator ';'",
+                resuming_options: " --limit 3",
+                sandbox: false,
+            };
             ending.advice().map(|advice| advice.text())
         };
         for (open, status, failed_rows, expected) in [
             (0, Status::Succeeded, 0, None),
-            (2, Status::Failed, 3, Some("Next: tagfleet resume R")),
+            (2, Status::Failed, 3, Some("Next: tagfleet resume R --limit 3 --no-bulk")),
             (
                 0,
                 Status::Failed,
                 3,
-                Some("Next: look at x.results.csv, then: tagfleet apply x.failed.csv --tag-separator ';'"),
+                Some("Next: look at x.results.csv, then: tagfleet apply x.failed.csv --tag-separator ';' --no-bulk"),
             ),
-            (0, Status::NotAttempted, 3, Some("Next: tagfleet apply x.failed.csv --tag-separator ';'")),
+            (0, Status::NotAttempted, 3, Some("Next: tagfleet apply x.failed.csv --tag-separator ';' --no-bulk")),
             // What undo left because somebody changed it is nobody's task.
             (0, Status::NotAttempted, 0, None),
         ] {
             assert_eq!(advice(open, status, failed_rows, &target).as_deref(), expected, "{open} {status}");
         }
+        let dashed = ResultsTarget::file("-x.results.csv".into());
+        let fed_back = advice(0, Status::NotAttempted, 3, &dashed);
+        assert_eq!(fed_back.as_deref(), Some("Next: tagfleet apply ./-x.failed.csv --tag-separator ';' --no-bulk"));
         for nowhere in [ResultsTarget::StandardOutput, ResultsTarget::Device("/dev/null".into())] {
             assert_eq!(advice(0, Status::Failed, 3, &nowhere), None);
         }

@@ -53,6 +53,8 @@ pub(crate) struct RunSummary<'a> {
     pub repeated_options: &'a str,
     /// Options that the command must repeat which feeds rows back; each with a blank before it.
     pub reading_options: &'a str,
+    /// What the one must repeat that goes on with the run.
+    pub resuming_options: &'a str,
     /// Whether it was a rehearsal.
     pub sandbox: bool,
     /// The exit status of the process.
@@ -169,8 +171,10 @@ impl RunSummary<'_> {
 
     /// What to do next.
     fn next(&self) -> Option<Advice> {
-        let Self { run_id, totals, target, open, repeated_options, reading_options, sandbox, .. } = *self;
-        AdviceInput { run_id, totals, target, open, repeated_options, reading_options, sandbox }.advice()
+        let Self { run_id, totals, target, open, sandbox, .. } = *self;
+        let Self { repeated_options, reading_options, resuming_options, .. } = *self;
+        AdviceInput { run_id, totals, target, open, repeated_options, reading_options, resuming_options, sandbox }
+            .advice()
     }
 
     /// The errors, the most frequent first. What was never tried is no cause; it comes last, however often it is there.

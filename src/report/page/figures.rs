@@ -11,10 +11,10 @@ use super::span::Span;
 use super::trouble::Trouble;
 use super::window::WindowCount;
 use crate::model::{Bucket, Change, TagAction, TagNumber};
-use crate::outside::Outside;
+use crate::outside::{Outside, shell_word};
 use crate::quota::QuotaScope;
 use crate::report::course::advice::{is_resuming, to_resume};
-use crate::report::results::target::ResultsError;
+use crate::report::results::target::{ResultsError, ResultsTarget};
 use crate::report::results::writing::{Totals, tally};
 use crate::store::{CallRecord, KeptLimit, Reader, RunCondition, RunDetails, RunSession, StoreError, StoredRun};
 
@@ -132,7 +132,13 @@ impl Figures {
         let outcomes = reader.tell_operations(run.key, Outcomes::new(span), Outcomes::take).await?;
         let kinds = reader.machine_kinds(run.key).await?;
         let open = reader.open_operations(run.key).await?;
-        let next = next(&details, sessions.last(), open, repeated_options);
+        let is_followed = match run.description.results_path.as_deref().map(|path| ResultsTarget::file(path.into())) {
+            Some(ResultsTarget::File { failed, .. }) => {
+                reader.is_followed(run.key, failed.to_string_lossy().into_owned()).await?
+            }
+            _ => false,
+        };
+        let next = next(&details, sessions.last(), open, is_followed, repeated_options);
         Ok(Self {
             input_digest: run.description.input_digest.clone(),
             changes: named_changes(reader, &run, outcomes.by_change()).await?,
@@ -229,17 +235,28 @@ async fn span(reader: &Reader, run: &StoredRun, sessions: &[RunSession]) -> Resu
     Ok(Span::new(from, to))
 }
 
-/// What to do next about a run that nobody is at: it is gone on with, or what it said itself in the end is to be done.
-fn next(details: &RunDetails, last: Option<&RunSession>, open: u32, repeated_options: &str) -> Option<String> {
+/// What to do next about a run that nobody is at: it is gone on with, or what it said itself in the end is to be done. Where
+/// another run has followed it, its files are not its own any more, or what was in them was fed back.
+fn next(
+    details: &RunDetails,
+    last: Option<&RunSession>,
+    open: u32,
+    is_followed: bool,
+    repeated_options: &str,
+) -> Option<String> {
     match details.entry.condition {
         RunCondition::Preparing | RunCondition::Running | RunCondition::NeverBegan => None,
         _ => {
+            let run_id = &details.entry.run_id;
             let said = last.and_then(|session| session.end.as_ref()).and_then(|(_, end)| end.next.clone());
-            let resumes = to_resume(&details.entry.run_id, repeated_options).text();
             // What was open when it ended, a later run may have done otherwise since.
-            let said =
-                said.filter(|said| is_resuming(said) == (open > 0) && (open == 0 || repeated_options.is_empty()));
-            said.or_else(|| (open > 0).then_some(resumes))
+            let said = said.filter(|said| is_resuming(said) == (open > 0));
+            if open > 0 {
+                let said = said.filter(|said| said.ends_with(repeated_options));
+                return Some(said.unwrap_or_else(|| to_resume(run_id, repeated_options).text()));
+            }
+            let again = || format!("Next: tagfleet results {}{repeated_options}", shell_word(run_id));
+            said.map(|said| if is_followed { again() } else { said })
         }
     }
 }

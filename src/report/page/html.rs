@@ -13,6 +13,7 @@ use super::parts;
 use super::verdict::{Verdict, quota_text};
 use crate::model::Status;
 use crate::outside::{Outside, shown};
+use crate::report::course::advice::split_advice;
 use crate::report::course::summary::status_text;
 use crate::words::{group_digits, second};
 
@@ -127,7 +128,6 @@ fn about(figures: &Figures, time_zone: &TimeZone) -> Markup {
 
 /// The advice with its command set apart.
 fn next_text(next: &str) -> Markup {
-    let command = next.rfind("tagfleet ").unwrap_or(next.len());
-    let (words, command) = next.split_at(command);
+    let (words, command) = split_advice(next);
     html! { (words) code { (command) } }
 }

@@ -12,6 +12,7 @@ use super::verdict::{Verdict, quota_text};
 use super::window::WindowCount;
 use crate::model::{Bucket, Status};
 use crate::outside::Outside;
+use crate::report::course::advice::split_advice;
 use crate::report::course::summary::cause_object;
 use crate::report::output::frame::written;
 
@@ -40,7 +41,7 @@ pub(super) fn object(figures: &Figures) -> Value {
         "last_activity_at": written(run.last_activity_at),
         "rows": figures.totals.rows,
         "status": statuses,
-        "next": figures.next,
+        "next": figures.next.as_deref().map(|next| split_advice(next).1),
         "calls": figures.calls.of_kinds,
         "throttled": trouble.throttled,
         "quota": figures.calls.windows.iter().map(|count| window(figures, count)).collect::<Vec<_>>(),

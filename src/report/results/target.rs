@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::input::RESULT_COLUMNS;
-use crate::outside::{shell_word, shown};
+use crate::outside::{shell_path, shown};
 use crate::report::files::atomic::{self, check_device, is_device};
 use crate::report::files::earlier::{self, ExistingFile};
 use crate::report::files::reserved::{Reserved, ReservedError};
@@ -92,7 +92,7 @@ impl ResultsTarget {
     /// The command that writes the results of a run again: to this target, or to a file if nobody reads the output. It
     /// repeats these options.
     pub(crate) fn command_to_write_again(&self, run_id: &str, repeated_options: &str) -> String {
-        let target = self.results().map(|results| format!(" -o {}", shell_word(results))).unwrap_or_default();
+        let target = self.results().map(|results| format!(" -o {}", shell_path(results))).unwrap_or_default();
         format!("tagfleet results {run_id}{target}{repeated_options}")
     }
 

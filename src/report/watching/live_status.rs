@@ -10,6 +10,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::clock::SharedClock;
 use crate::dispatch::{Event, Observer, Progress};
 use crate::model::{Bucket, Status};
@@ -24,7 +26,11 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// Where a command stands. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LiveStatus(Arc<Mutex<Board>>);
+pub(crate) struct LiveStatus {
+    board: Arc<Mutex<Board>>,
+    /// The exit status of its work, once that is done.
+    ended: watch::Sender<Option<u8>>,
+}
 
 #[derive(Debug, Default)]
 struct Board {
@@ -91,6 +97,16 @@ impl LiveStatus {
         self.lock().books = None;
     }
 
+    /// The work is done, and whatever comes of it stands in the state: somebody may still have to read what is said of it.
+    pub(crate) fn note_end(&self, exit_status: u8) {
+        let _earlier = self.ended.send_replace(Some(exit_status));
+    }
+
+    /// The exit status of the work, once it is done.
+    pub(crate) fn ended(&self) -> watch::Receiver<Option<u8>> {
+        self.ended.subscribe()
+    }
+
     /// Every row has its answer.
     pub(crate) fn note_rows(&self, totals: &Totals) {
         self.lock().standing.rows = Some(totals.statuses.clone());
@@ -126,7 +142,7 @@ impl LiveStatus {
     }
 
     fn lock(&self) -> MutexGuard<'_, Board> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

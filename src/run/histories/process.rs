@@ -165,6 +165,7 @@ impl Process {
             live_status: None,
             repeated_options: String::new(),
             calling_options: String::new(),
+            resuming_options: String::new(),
             reading_options: String::new(),
             tick: Duration::from_hours(1),
             consent: Arc::new(Yes(Mutex::new(self.options().answered_after.unwrap_or_default()))),

@@ -410,3 +410,19 @@ async fn a_run_is_over_though_nobody_will_know_what_became_of_a_machine_that_is_
         assert_eq!(world.service.tagged("A"), 0);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn runs_are_forgotten_when_they_are_old_enough_and_never_while_the_list_may_lag_behind_them() {
+    let world = World::of(3);
+    world.service.lag(Duration::from_mins(14));
+    let set = |value: &str| (1..=3).map(|machine| row(machine, "", "Set", value)).collect::<String>();
+    let keeping = Invocation { keep_runs: Duration::from_mins(1), ..Invocation::default() };
+    world.apply(&set("High"), &keeping).await.exits(ExitStatus::Done);
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let said = world.apply(&set("Normal"), &keeping).await.exits(ExitStatus::Done);
+    assert_eq!(said.statuses(), [("succeeded".to_owned(), 3)].into(), "{}", said.data);
+    assert_eq!(world.store().await.runs().await.expect("runs").len(), 2);
+    tokio::time::sleep(Duration::from_hours(2)).await;
+    world.apply(&set("Low"), &keeping).await.exits(ExitStatus::Done);
+    assert_eq!(world.store().await.runs().await.expect("runs").len(), 1);
+}

@@ -110,6 +110,7 @@ struct Invocation {
     interrupted_after: Option<Duration>,
     dies_after: Option<Duration>,
     note: Option<&'static str>,
+    keep_runs: Duration,
     quota: &'static str,
     concurrency: usize,
     identity: Result<Identity, SignInError>,
@@ -134,6 +135,7 @@ impl Default for Invocation {
             interrupted_after: None,
             dies_after: None,
             note: None,
+            keep_runs: Duration::from_hours(24 * 90),
             quota: "off",
             concurrency: 4,
             identity: Ok(identity),
@@ -227,6 +229,7 @@ impl World {
             live_status: None,
             repeated_options: String::new(),
             calling_options: String::new(),
+            resuming_options: String::new(),
             reading_options: String::new(),
             tick: Duration::from_mins(10),
             consent: Arc::new(Patient(how.answered_after.unwrap_or_default(), Mutex::default())),
@@ -389,7 +392,7 @@ impl Invocation {
             skip_missing_machines: false,
             lock_wait: self.lock_wait,
             note: self.note.map(str::to_owned),
-            keep_runs: Duration::from_hours(24 * 90),
+            keep_runs: self.keep_runs,
             report: None,
         }
     }

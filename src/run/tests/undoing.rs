@@ -39,6 +39,24 @@ async fn whoever_waits_for_a_run_that_is_taken_back_meanwhile_finds_it_at_its_en
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_input_that_waits_for_a_run_which_is_taken_back_meanwhile_begins_a_new_one() {
+    let world = World::of(12);
+    let left =
+        Invocation { interrupted_after: Some(Duration::from_millis(600)), concurrency: 1, ..Invocation::default() };
+    let run = world.apply(&adding("A", 12), &left).await.exits(ExitStatus::StoppedEarly).run_id();
+    let asked = Invocation { answered_after: Some(Duration::from_secs(30)), ..Invocation::default() };
+    let waiting = Invocation { lock_wait: Some(Duration::from_hours(1)), ..Invocation::default() };
+    let undone = async { world.undo(&run, &asked).await.exits(ExitStatus::Done) };
+    let applied = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        world.apply(&adding("A", 12), &waiting).await.exits(ExitStatus::Done)
+    };
+    let (undone, applied) = tokio::join!(undone, applied);
+    assert!(![undone.run_id(), run].contains(&applied.run_id()), "{}", applied.data);
+    assert_eq!((world.service.tagged("A"), applied.statuses()), (12, [("succeeded".to_owned(), 12)].into()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_in_flight_when_a_process_died_is_taken_back_if_it_was_done() {
     for dies_after in [150, 260, 310, 360, 410] {
         let world = World::of(20);

@@ -133,6 +133,21 @@ impl Reader {
             .await
     }
 
+    /// Whether a later run at the same host has had its results where those of this one were, or has taken this file for its
+    /// input.
+    pub async fn is_followed(&self, run: RunKey, input_path: String) -> Result<bool, StoreError> {
+        self.connection
+            .run(move |transaction| {
+                transaction.query_row(
+                    "SELECT EXISTS (SELECT 1 FROM run AS later JOIN run USING (host) WHERE run.run_key = ?1
+                         AND later.run_key > ?1 AND (later.results_path = run.results_path OR later.input_path = ?2))",
+                    params![run.0, input_path],
+                    |row| row.get(0),
+                )
+            })
+            .await
+    }
+
     /// All runs, newest first.
     pub async fn runs(&self) -> Result<Vec<RunEntry>, StoreError> {
         let dead = self.dead_processes().await?;

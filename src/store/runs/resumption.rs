@@ -17,7 +17,9 @@ use crate::store::access::identity::host_name;
 use crate::store::engine::sql::params;
 use crate::store::forms::attempt::AttemptKey;
 use crate::store::forms::encoding::read_held;
-use crate::store::forms::run::{AccountKey, OperationState, RunKey, RunState, SettledOperation, StoredRun};
+use crate::store::forms::run::{
+    AccountKey, OperationState, RunKey, RunState, SettledOperation, StoredRun, UNDO_PREFIX,
+};
 use crate::store::slots::overtaken::open_operations;
 use crate::store::{Reader, Store, StoreError};
 
@@ -136,6 +138,20 @@ impl Reader {
                 transaction.query_row(
                     "SELECT state = ?2 FROM run WHERE run_key = ?1",
                     params![run.0, RunState::Finished.as_str()],
+                    |row| row.get(0),
+                )
+            })
+            .await
+    }
+
+    /// Whether a run was taken back, or is being taken back.
+    pub async fn is_taken_back(&self, run: RunKey) -> Result<bool, StoreError> {
+        self.connection
+            .run(move |transaction| {
+                transaction.query_row(
+                    "SELECT EXISTS (SELECT 1 FROM run AS undo WHERE undo.kind = 'undo' AND undo.input_path = ?2 || run.run_id)
+                     FROM run WHERE run.run_key = ?1",
+                    params![run.0, UNDO_PREFIX],
                     |row| row.get(0),
                 )
             })
