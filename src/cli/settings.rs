@@ -116,7 +116,28 @@ impl Book {
                 book.settings.push(Setting { profile, values: key.values(entry)?, key: key.clone(), place });
             }
         }
+        book.check_names()?;
         Ok(book)
+    }
+
+    /// Refuses names by which a row could be for two tenants: whatever their case, rows name profiles and tenants alike.
+    fn check_names(&self) -> Result<(), SettingsError> {
+        let hint = || Some("give one of them another name: rows name profiles and tenants in any case".to_owned());
+        for (place, name) in self.profiles.iter().enumerate() {
+            let is_meant = |other: &str| other.eq_ignore_ascii_case(name);
+            if let Some(other) = self.profiles.iter().skip(place + 1).find(|other| is_meant(other)) {
+                return Err(SettingsError::new(format!("two profiles are called {name} and {other}"), hint()));
+            }
+            let own = self.tenant(name);
+            let is_others = |other: &&String| self.tenant(other).as_deref().is_some_and(is_meant);
+            if let Some(other) = self.profiles.iter().find(is_others)
+                && !own.as_deref().is_some_and(is_meant)
+            {
+                let message = format!("the profile {name} is called as the tenant of the profile {other}");
+                return Err(SettingsError::new(message, hint()));
+            }
+        }
+        Ok(())
     }
 
     /// The settings of a profile, or of all; of those that stand in two files the nearer.

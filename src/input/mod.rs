@@ -63,6 +63,7 @@ pub(crate) use self::choices::machine_filter::MachineFilter;
 pub use self::choices::options::InputOptions;
 pub use self::choices::orders::Orders;
 pub(crate) use self::choices::selection::{MachineFields, is_of_machine, names_machine_fields};
+use self::choices::tenants;
 pub(crate) use self::choices::tenants::Tenants;
 pub use self::findings::accept::Accepted;
 pub(crate) use self::findings::accept::Doubt;
@@ -117,6 +118,9 @@ pub fn read_selected(
     let mut text = Text::open(source, encoding, lines)?;
     let needed = if options.orders.is_some() { Needed::Machines } else { Needed::Orders };
     let opening = Opening::read(&mut text, options.accepted, needed)?;
+    if options.tenants.is_some() {
+        tenants::refuse_two(&opening.header, text.line().saturating_sub(1))?;
+    }
     let selection = filter.map(|filter| Selection::new(filter, &opening.header, machines, options)).transpose();
     let selection = selection.map_err(InputError::Filter)?;
     let mut sheet = rows::read(text, opening, selection, workbook.as_ref().map(|(_, rows)| rows), options)?;

@@ -27,11 +27,12 @@ const ESCAPE_START: &str = r"\u{";
 /// it is, as a space that is none of the ordinary is not.
 pub(crate) fn is_harmless(character: char) -> bool {
     // Unicode's line separators and the format characters that a text can plausibly hold: soft hyphen, zero width,
-    // direction, byte order mark, interlinear and tag characters.
+    // direction, byte order mark, interlinear and tag characters; and letters that fill a place without a sign.
     let is_unseen = matches!(
         character,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
     );
     let is_unusual_space = character.is_whitespace() && character != ' ';
     !(character.is_control() || is_unusual_space || is_unseen)
@@ -155,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_was_escaped_can_be_typed() {
-        for text in ["Tier 0", "a\tb", "\u{200b}\u{feff}x\u{e0041}", "\u{a0}\\u{}", "\\"] {
+        for text in ["Tier 0", "a\tb", "\u{200b}\u{feff}x\u{e0041}\u{3164}", "\u{a0}\\u{}", "\\"] {
             assert_eq!(line_unescaped(&line_escaped(text)), text, "{text:?}");
         }
         for text in [r"a\u{9}b", r"\u{5c}u{9}", r"\\u{9}", "Tier 0", "\t"] {

@@ -135,11 +135,11 @@ fn a_summary_that_nobody_reads_keeps_nobody_from_knowing_the_end() {
     let folder = Folder::new();
     let rehearsal = Rehearsal::new().in_folder(&folder).rows(&rows_adding("A", 3));
     let options = "--json --metrics-file job.prom --report report.html";
-    let Prepared { mut command, .. } = rehearsal.with(options).prepare();
+    let Prepared { mut command, sandbox: _sandbox, .. } = rehearsal.with(options).prepare();
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let mut filling = writer.try_clone().expect("a pipe");
     // It stays full until its reader goes.
-    let filled = std::thread::spawn(move || filling.write_all(&[b'x'; 1 << 20]).is_err());
+    let filled = std::thread::spawn(move || filling.write_all(&vec![b'x'; 1 << 20]).is_err());
     let started = Started::new(command.stdout(writer).stderr(Stdio::null()));
     let text = |name: &str| folder.read(name).and_then(|text| String::from_utf8(text).ok()).unwrap_or_default();
     wait_until(|| text("job.prom").contains("_last_exit_status{job=\"input.csv\"} 0\n"));

@@ -285,6 +285,24 @@ fn profiles_are_named_chosen_and_counted() {
 }
 
 #[test]
+fn profiles_whose_names_could_send_a_row_to_two_tenants_are_refused() {
+    for (settings, expected) in [
+        ("[profile.A]\n[profile.b]\n[profile.a]\n", "two profiles are called A and a"),
+        (
+            "[profile.a]\ntenant = \"B\"\n[profile.b]\ntenant = \"c\"\n",
+            "the profile b is called as the tenant of the profile a",
+        ),
+        ("[profile.a]\ntenant = \"b\"\n[profile.b]\n", "the profile b is called as the tenant of the profile a"),
+        ("[profile.a]\ntenant = \"A\"\n[profile.b]\ntenant = \"a\"\n", ""),
+    ] {
+        match Computer::new(settings).read("runs --profile a") {
+            Ok(_) => assert_eq!(expected, "", "{settings}"),
+            Err(error) => assert!(!expected.is_empty() && error.starts_with(expected), "{settings}: {error}"),
+        }
+    }
+}
+
+#[test]
 fn names_of_files_that_one_command_writes_hold_for_that_one_only() {
     let computer = Computer::new("[defaults]\noutput = \"o.csv\"\njob = \"j\"\n");
     let OurCommand::Apply(options) = computer.read("apply x.csv").expect("a command").command else { panic!("apply") };

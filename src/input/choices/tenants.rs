@@ -6,6 +6,7 @@ use std::io::Read;
 
 use crate::input::cells::check::Field;
 use crate::input::findings::accept::{Accepted, Doubt};
+use crate::input::findings::error::{FoundColumns, InputError};
 use crate::input::findings::excerpt::Excerpt;
 use crate::input::findings::problem::ProblemKind;
 use crate::input::structure::columns::bare_name;
@@ -88,6 +89,18 @@ fn columns(header: &[String]) -> impl Iterator<Item = usize> {
     header.iter().enumerate().filter(move |(_, name)| names_tenants(name)).map(|(position, _)| position)
 }
 
+/// Refuses a header with two columns that say whose a row is; this ends on the line.
+///
+/// # Errors
+/// [`InputError::DuplicateColumns`], where there are two.
+pub(in crate::input) fn refuse_two(header: &[String], line: u64) -> Result<(), InputError> {
+    let mut found = columns(header).filter_map(|place| Some(FoundColumns::one(place, header.get(place)?)));
+    match (found.next(), found.next()) {
+        (Some(first), Some(second)) => Err(InputError::DuplicateColumns { line, kind: "the tenant", first, second }),
+        _ => Ok(()),
+    }
+}
+
 /// The digits of a GUID, whatever a program writes around and between them.
 fn guid(text: &str) -> Option<String> {
     let text = text.trim_matches(|it: char| !it.is_ascii_alphanumeric());
@@ -144,6 +157,17 @@ mod tests {
         assert_eq!(read(dressed.as_bytes(), &options(OWN, &[])).expect("a sheet").problems.len(), 2);
         // A domain says nothing about an id.
         assert_eq!(found("contoso.example", &[]).1, [wrong]);
+    }
+
+    #[test]
+    fn two_columns_that_say_whose_a_row_is_are_refused_where_a_profile_chooses_rows() {
+        let found = |header: &str| {
+            let text = format!("Hostname,tag,action,value,{header}\nweb01,A,Add,,a,b\n");
+            let tenants = Some(Tenants { own: vec!["a".to_owned()], others: vec!["b".to_owned()] });
+            read(text.as_bytes(), &InputOptions { tenants, ..InputOptions::default() })
+        };
+        assert_eq!(found("Tenant_ID,other").expect("a sheet").requests.all.len(), 1);
+        insta::assert_snapshot!(found("tenant,TenantId").expect_err("two columns"), @r#"the header on line 1 has two columns with the same name for the tenant, "tenant" (5) and "TenantId" (6); rename or remove one (case, blanks, _ and - make no difference)"#);
     }
 
     #[test]

@@ -258,8 +258,8 @@ impl StoreError {
                     .to_owned()
             }
             Self::Moved { path } => format!(
-                "nothing more was sent: put {} back as it was, or name another with --state-dir, then run the same \
-                 command again",
+                "nothing more was sent: put {} back as it was, then run the same command again. A new or another state \
+                 does not know of the calls of the last hour: begin with one only when that has passed",
                 shown(path)
             ),
             Self::Database { path, source } => return hint_for_database(path, source),
