@@ -178,6 +178,22 @@ fn a_secret_that_the_service_repeats_is_not_on_the_page() {
 }
 
 #[test]
+fn a_report_advises_to_feed_back_nobodys_rows_but_the_runs_own() {
+    let sandbox = Sandbox::holding(&[1, 2, 3]);
+    let folder = Folder::new();
+    let canary = |rows: &str| {
+        let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).rows(rows).with("--json --limit 1");
+        run_id(&rehearsal.run().exits(0).summary())
+    };
+    let next = |id: &str| object(&folder, id)["next"].as_str().unwrap_or_default().to_owned();
+    let first = canary("#1,A,Add,\n#2,A,Add,\n");
+    assert!(next(&first).starts_with("tagfleet apply input.failed.csv"), "{}", next(&first));
+    let second = canary("#2,B,Add,\n#3,B,Add,\n");
+    assert_eq!(next(&first), format!("tagfleet results {first}"));
+    assert!(next(&second).starts_with("tagfleet apply input.failed.csv"), "{}", next(&second));
+}
+
+#[test]
 fn a_run_that_stopped_says_why_and_how_to_go_on_and_one_whose_process_died_has_a_page_too() {
     let sandbox = Sandbox::holding(&[1, 2]);
     let rehearsal = || Rehearsal::at(&sandbox).rows("#1,A,Add,\n#2,A,Add,\n").quota("1/1h").with("--json");
