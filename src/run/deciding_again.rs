@@ -169,6 +169,9 @@ impl DecidedRun {
 /// was not asked for last: neither is a row that nobody came to, which might be given to the program again.
 pub(super) async fn leave_overwritten(store: &Store, run: RunKey, asked: Asked) -> Result<(), CommandError> {
     let later = LaterRuns::of(store, run, asked).await?;
+    if asked == Asked::Again {
+        store.note_asked(run).await?;
+    }
     if later.is_empty() {
         return Ok(());
     }

@@ -331,6 +331,19 @@ impl Store {
             .await
     }
 
+    /// Notes that somebody has just asked for what a run wants.
+    pub async fn note_asked(&self, run: RunKey) -> Result<(), StoreError> {
+        self.writer
+            .run(move |transaction| {
+                transaction.execute(
+                    "UPDATE run SET asked_after = (SELECT coalesce(max(attempt_key), 0) FROM attempt) WHERE run_key = ?1",
+                    [run.0],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
     /// Notes up to which attempt the writes of other runs were taken into account when it was decided what is to be sent, and
     /// whether somebody has just asked for that.
     pub async fn note_decided(&self, run: RunKey, as_of: AttemptKey, is_asked_now: bool) -> Result<(), StoreError> {
