@@ -304,7 +304,10 @@ impl World {
     }
 
     async fn apply_or_die(&self, rows: &str, how: &Invocation) -> Option<Said> {
-        let text = csv(rows);
+        self.apply_input_or_die(csv(rows), InputOptions::default(), how).await
+    }
+
+    async fn apply_input_or_die(&self, text: String, options: InputOptions, how: &Invocation) -> Option<Said> {
         let order = ApplyOrder {
             target: ResultsTarget::StandardOutput,
             planning: how.planning(),
@@ -319,7 +322,7 @@ impl World {
                     is_file: true,
                     source: InputSource::Bytes(Box::new(move || Ok(Box::new(io::Cursor::new(text))))),
                     filter: None,
-                    options: InputOptions::default(),
+                    options,
                     skip_invalid: false,
                     allow_empty: false,
                     names_allowed: how.inventory,

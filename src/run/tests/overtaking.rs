@@ -1,6 +1,8 @@
 //! Runs of ours that write where others of ours have found or left something: none of them says what is not so any more, and
 //! none takes back what was asked for later.
 
+mod asked_again;
+
 use super::*;
 use crate::api::{Answer, Response};
 use crate::model::DeviceValue;
@@ -126,24 +128,6 @@ async fn what_an_older_run_writes_when_it_is_resumed_goes_before_no_newer_one_th
         assert_eq!((said.run_id(), said.statuses()), (newer, [("succeeded".to_owned(), 12)].into()), "{}", said.data);
         assert_eq!(values(&world, DeviceValue::High, 1..=12), 12);
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_asked_for_again_before_the_list_was_read_is_the_later_word() {
-    let world = World::of(12);
-    let run = world.apply(&setting("High", 1..=12), &interrupted_after(600)).await.exits(ExitStatus::StoppedEarly);
-    let run = run.run_id();
-    let last = values(&world, DeviceValue::High, 12..=12);
-    assert!((2..10).contains(&values(&world, DeviceValue::High, 1..=11)));
-    // The last machine is nobody's but the first run's.
-    let fresh = Invocation { joins: false, ..Invocation::default() };
-    world.apply(&setting("Low", 1..=11), &fresh).await.exits(ExitStatus::Done);
-    tokio::time::sleep(Duration::from_hours(1)).await;
-    let again = world.apply(&setting("High", 1..=12), &interrupted_after(50)).await.exits(ExitStatus::StoppedEarly);
-    assert_eq!(again.run_id(), run);
-    assert_eq!(fates(&again)[&fate("not_attempted", "not_attempted")], 12 - last, "{}", again.data);
-    world.resume(Some(&run), &Invocation::default()).await.exits(ExitStatus::Done);
-    assert_eq!(values(&world, DeviceValue::High, 1..=12), 12);
 }
 
 #[tokio::test(start_paused = true)]
