@@ -144,16 +144,18 @@ impl Reader {
             .await
     }
 
-    /// Whether a run was taken back, or is being taken back.
+    /// Whether a run was taken back, so that nothing of it is left to be done.
     pub async fn is_taken_back(&self, run: RunKey) -> Result<bool, StoreError> {
         self.connection
             .run(move |transaction| {
-                transaction.query_row(
+                let has_undo: bool = transaction.query_row(
                     "SELECT EXISTS (SELECT 1 FROM run AS undo WHERE undo.kind = 'undo' AND undo.input_path = ?2 || run.run_id)
                      FROM run WHERE run.run_key = ?1",
                     params![run.0, UNDO_PREFIX],
                     |row| row.get(0),
-                )
+                )?;
+                // One that died before it closed the run has taken nothing back.
+                Ok(has_undo && open_operations(transaction, run)? == 0)
             })
             .await
     }

@@ -342,6 +342,33 @@ async fn the_later_wish_is_the_one_that_was_asked_for_later_and_counts_wherever_
 }
 
 #[tokio::test(start_paused = true)]
+async fn which_runs_go_before_another_hangs_on_when_they_were_asked_for_and_an_undo_gives_way_to_all() {
+    let place = Place::new();
+    let process = place.process().await;
+    let (store, low) = (&process.store, [("Low", NORMAL)]);
+    let older = process.run("older", &low).await;
+    let newer = process.run("newer", &low).await;
+    let undo = process.run_of("undo", &name_of_undo("older"), RunKind::Undo, &low).await;
+    let overruling = async |run, is_asked_now| {
+        let mut runs: Vec<RunKey> = store.overruling(run, is_asked_now).await.expect("an answer").into_iter().collect();
+        runs.sort_unstable_by_key(|run| run.0);
+        runs
+    };
+    assert_eq!(overruling(older, false).await, [newer, undo]);
+    assert_eq!(overruling(newer, false).await, [undo]);
+    assert_eq!((overruling(newer, true).await, overruling(undo, true).await), (vec![], vec![older, newer]));
+    assert!(!store.is_taken_back(older).await.expect("an answer"), "something of it is open");
+    process.done(older, &[0]).await;
+    store.note_asked(older).await.expect("the store works");
+    assert_eq!((overruling(older, false).await, overruling(newer, false).await), (vec![], vec![older, undo]));
+    let taken_back = [store.is_taken_back(older).await, store.is_taken_back(newer).await];
+    assert_eq!(taken_back.map(|taken| taken.expect("an answer")), [true, false]);
+    for (input, is_followed) in [("input.csv", true), ("other.csv", false)] {
+        assert_eq!(store.is_followed(older, input.to_owned()).await.expect("an answer"), is_followed, "{input}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_rules_of_the_same_name_do_not_give_a_machine_any_more_is_not_brought_back_by_an_older_run() {
     let place = Place::new();
     let process = place.process().await;
