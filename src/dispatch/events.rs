@@ -170,9 +170,10 @@ impl Progress {
         self.elapsed = elapsed;
     }
 
-    /// The time in which nothing was on its way.
+    /// The time in which nothing was on its way, for the quota's sake or the service's.
     pub(crate) fn waited(&self) -> Duration {
-        let is_waiting = |part: &Spent| matches!(part, Spent::Quota(_) | Spent::Throttled | Spent::Retries);
+        let is_waiting =
+            |part: &Spent| matches!(part, Spent::Quota(_) | Spent::Throttled | Spent::Retries | Spent::Outage);
         self.spent.iter().filter(|(part, _)| is_waiting(part)).map(|(_, time)| *time).sum()
     }
 }

@@ -49,6 +49,16 @@ fn totals() -> Totals {
 }
 
 #[test]
+fn what_was_waited_for_quota_or_service_is_told_of_the_time() {
+    let mut progress = Progress::default();
+    let waits = [Spent::Quota(None), Spent::Throttled, Spent::Retries, Spent::Outage, Spent::Calls, Spent::Question];
+    for (place, part) in waits.into_iter().enumerate() {
+        progress.spend(part, Duration::from_secs(1 << place));
+    }
+    assert_eq!(progress.waited(), Duration::from_secs(15));
+}
+
+#[test]
 fn the_text_adds_up_names_causes_and_the_next_command() {
     let (progress, totals) = (progress(), totals());
     let target = ResultsTarget::file("out of line.results.csv".into());
