@@ -23,7 +23,10 @@ pub(super) async fn runs(options: RunsOptions, command: CommandContext<'_>) -> R
         (None, Some(run)) => return Err(StoreError::NoSuchRun(run).into()),
         (Some(reader), Some(run)) => {
             let details = reader.run_details(&run).await?;
-            let view = RunView { details: &details, repeated_options: &general.repeated() };
+            let key = reader.run_by_id(&run).await?.key;
+            let end = reader.sessions(key).await?.pop().and_then(|session| session.end);
+            let said = end.as_ref().and_then(|(_, end)| end.next.as_deref());
+            let view = RunView { details: &details, repeated_options: &general.repeated(), said };
             (view.json(), view.text(screen))
         }
         (_, None) => {

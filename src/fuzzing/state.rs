@@ -70,7 +70,7 @@ async fn show(reader: &Reader) -> usize {
     drop((list.json(), list.text(&screen)));
     for entry in runs.iter().take(LOOKED_AT) {
         if let Ok(details) = reader.run_details(&entry.run_id).await {
-            let view = RunView { details: &details, repeated_options: "" };
+            let view = RunView { details: &details, repeated_options: "", said: None };
             drop((view.json(), view.text(&screen)));
         }
         if let Ok(run) = reader.run_by_id(&entry.run_id).await {

@@ -43,6 +43,11 @@ pub(in crate::report) fn is_resuming(text: &str) -> bool {
     text.starts_with("Next: tagfleet resume ")
 }
 
+/// How a run said in the end that it is to be gone on with, where that holds for whoever must repeat these options, too.
+pub(in crate::report) fn still_to_resume<'a>(said: Option<&'a str>, repeated_options: &str) -> Option<&'a str> {
+    said.filter(|said| is_resuming(said) && said.ends_with(repeated_options))
+}
+
 /// The words of such an advice, and its command.
 pub(in crate::report) fn split_advice(text: &str) -> (&str, &str) {
     text.split_at(text.rfind("tagfleet ").unwrap_or(text.len()))

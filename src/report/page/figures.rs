@@ -13,7 +13,7 @@ use super::window::WindowCount;
 use crate::model::{Bucket, Change, TagAction, TagNumber};
 use crate::outside::{Outside, shell_word};
 use crate::quota::QuotaScope;
-use crate::report::course::advice::{is_resuming, to_resume};
+use crate::report::course::advice::{is_resuming, still_to_resume, to_resume};
 use crate::report::results::target::{ResultsError, ResultsTarget};
 use crate::report::results::writing::{Totals, tally};
 use crate::store::{CallRecord, KeptLimit, Reader, RunCondition, RunDetails, RunSession, StoreError, StoredRun};
@@ -249,12 +249,12 @@ fn next(
         _ => {
             let run_id = &details.entry.run_id;
             let said = last.and_then(|session| session.end.as_ref()).and_then(|(_, end)| end.next.clone());
-            // What was open when it ended, a later run may have done otherwise since.
-            let said = said.filter(|said| is_resuming(said) == (open > 0));
             if open > 0 {
-                let said = said.filter(|said| said.ends_with(repeated_options));
+                let said = still_to_resume(said.as_deref(), repeated_options).map(str::to_owned);
                 return Some(said.unwrap_or_else(|| to_resume(run_id, repeated_options).text()));
             }
+            // What was open when it ended, a later run may have done otherwise since.
+            let said = said.filter(|said| !is_resuming(said));
             let again = || format!("Next: tagfleet results {}{repeated_options}", shell_word(run_id));
             said.map(|said| if is_followed { again() } else { said })
         }

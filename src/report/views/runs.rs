@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::api::CallKind;
 use crate::outside::{shell_word, shown};
+use crate::report::course::advice::{split_advice, still_to_resume};
 use crate::report::course::counts::{calls_text, operations_text};
 use crate::report::output::frame::{joined, written};
 use crate::report::output::screen::Screen;
@@ -33,6 +34,8 @@ pub(crate) struct RunView<'a> {
     pub details: &'a RunDetails,
     /// Options that commands about this run must repeat; each with a blank before it.
     pub repeated_options: &'a str,
+    /// What it said in the end is to be done.
+    pub said: Option<&'a str>,
 }
 
 impl RunList<'_> {
@@ -206,10 +209,12 @@ impl RunView<'_> {
     /// What to type next about this run.
     fn next_command(&self) -> Option<String> {
         let run = &self.details.entry;
-        let verb = match run.condition {
-            RunCondition::Unfinished => "resume",
-            RunCondition::Finished => "results",
-            RunCondition::Preparing | RunCondition::Running | RunCondition::NeverBegan => return None,
+        let said = still_to_resume(self.said, self.repeated_options);
+        let verb = match (run.condition, said) {
+            (RunCondition::Unfinished, Some(said)) => return Some(split_advice(said).1.to_owned()),
+            (RunCondition::Unfinished, None) => "resume",
+            (RunCondition::Finished, _) => "results",
+            (RunCondition::Preparing | RunCondition::Running | RunCondition::NeverBegan, _) => return None,
         };
         Some(format!("tagfleet {verb} {}{}", shell_word(&run.run_id), self.repeated_options))
     }
@@ -325,7 +330,13 @@ mod tests {
             unsettled_calls: 3,
         };
         let screen = Screen::new(ColorChoice::Never, false);
-        let view = RunView { details: &details, repeated_options: " --state-dir 'my state'" };
+        let view = RunView { details: &details, repeated_options: " --state-dir 'my state'", said: None };
+        let next = |said| RunView { said: Some(said), ..view }.next_command();
+        let resume = "tagfleet resume R --limit 3 --state-dir 'my state'";
+        assert_eq!(next("Next: tagfleet resume R --limit 3 --state-dir 'my state'").as_deref(), Some(resume));
+        for other in ["Next: tagfleet resume R --limit 3", "Next: tagfleet apply x.csv --state-dir 'my state'"] {
+            assert_eq!(next(other), view.next_command(), "{other}");
+        }
         insta::assert_snapshot!(view.text_in(&screen, &TimeZone::UTC), @r"
         Run 20260501-140510-aaaaaa is unfinished and not running.
           Kind           apply
