@@ -96,19 +96,14 @@ mod tests {
     const LOW: Held = Held::Value(DeviceValue::Low);
     const NORMAL: Held = Held::Value(DeviceValue::Normal);
     const HIGH: Held = Held::Value(DeviceValue::High);
+    /// An undo has gone back to Normal.
+    const DONE: StoredWish =
+        StoredWish { is_undo: true, earlier: Earlier::Succeeded, wanted: NORMAL, before: HIGH, is_overruled: false };
 
     #[test]
     fn what_an_undo_did_and_a_later_run_of_ours_undid_is_not_said_to_be_so() {
-        let decided = |held, written_later| {
-            let wish = StoredWish {
-                is_undo: true,
-                earlier: Earlier::Succeeded,
-                wanted: NORMAL,
-                before: HIGH,
-                is_overruled: false,
-            };
-            redecide(wish, Today { held, written_later }, Listing::Listed, UnlistedPolicy::Try)
-        };
+        let decided =
+            |held, written_later| redecide(DONE, Today { held, written_later }, Listing::Listed, UnlistedPolicy::Try);
         for held in [NORMAL, Held::Unknown] {
             assert_eq!(decided(held, Some(LOW)), Decision::ChangedSince);
             // What it did, and what nobody wrote over, stands.
@@ -122,15 +117,8 @@ mod tests {
     #[test]
     fn what_an_undo_did_is_not_said_to_be_so_where_todays_list_shows_something_else() {
         for held in [LOW, HIGH] {
-            let wish = StoredWish {
-                is_undo: true,
-                earlier: Earlier::Succeeded,
-                wanted: NORMAL,
-                before: HIGH,
-                is_overruled: false,
-            };
             for written_later in [None, Some(Held::Unknown), Some(NORMAL), Some(held)] {
-                let decision = redecide(wish, Today { held, written_later }, Listing::Listed, UnlistedPolicy::Try);
+                let decision = redecide(DONE, Today { held, written_later }, Listing::Listed, UnlistedPolicy::Try);
                 assert_eq!(decision, Decision::ChangedSince, "{held:?} {written_later:?}");
             }
         }
