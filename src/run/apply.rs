@@ -194,7 +194,7 @@ impl<'a, T: Transport> Application<'a, T> {
             return Ok(None);
         }
         if claimed? == RunState::Finished && store.is_taken_back(run).await? {
-            store.set_run_state(run, RunState::Finished).await?;
+            store.leave_run(run).await?;
             return Ok(None);
         }
         store.take_over(run).await?;
@@ -208,7 +208,7 @@ impl<'a, T: Transport> Application<'a, T> {
         let mut planned = planned.with_todays_writes(self.tenant, settings).await?;
         let joined = join(store, run, &mut planned, &known, settings).await?;
         if let Err(error) = self.consent(&planned, Some(unfinished), context).await {
-            store.set_run_state(run, RunState::Stopped).await?;
+            store.leave_run(run).await?;
             return Err(error);
         }
         if planned.is_stale(self.tenant, context) {

@@ -90,7 +90,7 @@ impl<T: Transport> Run<'_, T> {
     ) -> Result<ExitStatus, CommandError> {
         self.give_way(&reason, &context.screen).await?;
         leave_overwritten(&self.tenant.store, self.key, asked).await?;
-        self.tenant.store.set_run_state(self.key, RunState::Stopped).await?;
+        self.tenant.store.leave_run(self.key).await?;
         self.tenant.store.begin_session(self.key, session(self.tenant, &context.reading_options)).await?;
         let mut progress = Progress::default();
         add_read(&mut progress, &self.tenant.failed_reading());

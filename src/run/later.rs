@@ -9,7 +9,7 @@ use crate::exit::CommandError;
 use crate::model::{Held, Slot};
 #[cfg(doc)]
 use crate::store::Reader;
-use crate::store::{KnownOperation, RunKey, SlotWrite, Store};
+use crate::store::{KnownOperation, OperationState, RunKey, SlotWrite, Store};
 
 /// When somebody asked for what a run wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,27 +57,34 @@ impl LaterRuns {
     /// What the last write after this outcome left; nothing is known where it may have taken effect or not, and today nobody
     /// can see that it did.
     pub(super) fn written(&self, known: &KnownOperation, today: Held) -> Option<Held> {
-        self.after(known, |_| true, today)
+        let last = self.last(known, |_| true)?;
+        Some(if is_sure(last, today) { last.wrote } else { Held::Unknown })
     }
 
-    /// Whether a run that goes before this one has surely made something else of it than this operation wants: that stays.
+    /// Whether a run that goes before this one has surely made something else of it than this operation wants: that stays. What
+    /// this one has done already is over where that may be so: it would be done again over what was asked for later.
     pub(super) fn overrule(&self, known: &KnownOperation, today: Held) -> bool {
-        let written = self.after(known, |run| self.overruling.contains(&run), today);
-        written.is_some_and(|written| written != Held::Unknown && written != known.operation.change.leaves())
+        let Some(last) = self.last(known, |run| self.overruling.contains(&run)) else { return false };
+        let counts = is_sure(last, today) || known.state == OperationState::Succeeded;
+        counts && last.wrote != Held::Unknown && last.wrote != known.operation.change.leaves()
     }
 
-    fn after(&self, known: &KnownOperation, counts: impl Fn(RunKey) -> bool, today: Held) -> Option<Held> {
+    /// The last write of such a run after this outcome.
+    fn last(&self, known: &KnownOperation, counts: impl Fn(RunKey) -> bool) -> Option<&SlotWrite> {
         let writes = self.by_slot.get(&known.operation.slot())?;
-        let last = writes.iter().rfind(|write| write.attempt > known.last_attempt && counts(write.run))?;
-        Some(if last.surely || last.wrote == today { last.wrote } else { Held::Unknown })
+        writes.iter().rfind(|write| write.attempt > known.last_attempt && counts(write.run))
     }
+}
+
+fn is_sure(write: &SlotWrite, today: Held) -> bool {
+    write.surely || write.wrote == today
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{Age, Change, DeviceValue, MachineId, MayHold, Operation, OperationId};
-    use crate::store::{AttemptKey, OperationState};
+    use crate::store::AttemptKey;
 
     const HIGH: Held = Held::Value(DeviceValue::High);
     const LOW: Held = Held::Value(DeviceValue::Low);
@@ -126,6 +133,17 @@ mod tests {
         ] {
             let written = later(&[(2, attempt, LOW, surely)]).written(&known(), today);
             assert_eq!(written, expected, "{attempt} {surely} {today:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_done_gives_way_to_what_a_run_that_goes_before_it_may_have_written() {
+        let done = KnownOperation { state: OperationState::Succeeded, ..known() };
+        for (run, wrote, is_overruled) in [(2, LOW, true), (1, LOW, false), (2, HIGH, false)] {
+            let later = later(&[(run, 5, wrote, false)]);
+            assert_eq!(later.overrule(&done, Held::Unknown), is_overruled, "{run} {wrote:?}");
+            // What is still to be done is done; the other run comes after it.
+            assert!(!later.overrule(&known(), Held::Unknown));
         }
     }
 

@@ -109,19 +109,18 @@ pub(super) async fn go_on<T: Transport>(
         Ok(Ok(decided)) => decided,
         Ok(Err(reason)) => return run.give_up(how.asked, reason, context).await,
         Err(error) => {
-            let state = if stored.state == RunState::Finished { RunState::Finished } else { RunState::Stopped };
-            tenant.store.set_run_state(key, state).await?;
+            tenant.store.leave_run(key).await?;
             return Err(error);
         }
     };
     if decided.unread > 0 {
-        tenant.store.set_run_state(key, stored.state).await?;
+        tenant.store.leave_run(key).await?;
         return Err(never_read(stored));
     }
     let changes = decided.changes;
     if changes == 0 && stored.state == RunState::Finished {
         // Its results say what was so when it ended; written now they would say it of today.
-        tenant.store.set_run_state(key, RunState::Finished).await?;
+        tenant.store.leave_run(key).await?;
         let text =
             format!("Run {id} is finished: nothing of it is left to send (tagfleet results {id} shows its results).");
         return nothing_left(Some(stored), &text, context);

@@ -89,8 +89,7 @@ pub(crate) async fn undo<T: Transport>(
         None => Box::pin(take_back(tenant, &order, &undone, &patience, context)).await,
     };
     if taken_back.is_err() && !tenant.store.is_closed(undone.key).await? {
-        let state = if undone.state == RunState::Finished { RunState::Finished } else { RunState::Stopped };
-        tenant.store.set_run_state(undone.key, state).await?;
+        tenant.store.leave_run(undone.key).await?;
     }
     taken_back
 }

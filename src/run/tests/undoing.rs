@@ -19,6 +19,23 @@ async fn a_run_that_a_living_process_is_at_is_not_undone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_had_finished_still_has_if_whoever_wants_to_take_it_back_dies() {
+    let world = World::of(12);
+    // The first row fails, and a run that was left before its end would ask for it again.
+    let run = world.apply(&(row(99, "A", "Add", "") + &adding("A", 12)), &Invocation::default()).await;
+    let run = run.exits(ExitStatus::RowsFailed).run_id();
+    let done = world.service.writes().len();
+    let asked = Some(Duration::from_secs(30));
+    for dies_after in [Duration::from_millis(50), Duration::from_secs(10)] {
+        let dying = Invocation { answered_after: asked, dies_after: Some(dies_after), ..Invocation::default() };
+        assert!(world.undo_or_die(&run, &dying).await.is_none());
+        let finished = "is finished: nothing of it is left";
+        world.resume(Some(&run), &Invocation::default()).await.exits(ExitStatus::Done).says(finished);
+    }
+    assert_eq!(world.service.writes().len(), done);
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_waits_for_a_run_that_is_taken_back_meanwhile_finds_it_at_its_end() {
     let world = World::of(12);
     // The first row fails, and would be asked for again.

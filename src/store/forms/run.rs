@@ -26,12 +26,16 @@ pub enum RunState {
     Stopped,
     /// Every operation has its outcome.
     Finished,
+    /// It had finished, and a process looks whether something of it is left to do, or takes it back; nothing was sent. If
+    /// that process dies, it is finished.
+    Revisited,
     /// It is being deleted, a piece at a time; nobody finds it any more.
     Removing,
 }
 
 impl RunState {
-    const ALL: [Self; 5] = [Self::Preparing, Self::Running, Self::Stopped, Self::Finished, Self::Removing];
+    const ALL: [Self; 6] =
+        [Self::Preparing, Self::Running, Self::Stopped, Self::Finished, Self::Revisited, Self::Removing];
 
     /// The name in the database and in listings.
     pub const fn as_str(self) -> &'static str {
@@ -40,12 +44,18 @@ impl RunState {
             Self::Running => "running",
             Self::Stopped => "stopped",
             Self::Finished => "finished",
+            Self::Revisited => "revisited",
             Self::Removing => "removing",
         }
     }
 
     pub(in crate::store) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+
+    /// Whether it is in the hands of a process, if that lives.
+    pub(in crate::store) const fn is_taken(self) -> bool {
+        matches!(self, Self::Preparing | Self::Running | Self::Revisited)
     }
 }
 

@@ -50,7 +50,7 @@ impl RunCondition {
         match (state, is_alive) {
             (RunState::Preparing, true) => Self::Preparing,
             (RunState::Preparing, false) => Self::NeverBegan,
-            (RunState::Running, true) => Self::Running,
+            (RunState::Running | RunState::Revisited, true) => Self::Running,
             _ if has_open_operations => Self::Unfinished,
             _ => Self::Finished,
         }
@@ -202,7 +202,7 @@ fn read_entry(transaction: &Transaction<'_>, row: &Row<'_>, dead: &HashSet<i64>)
     let state = RunState::from_name(&state).ok_or_else(|| damaged(3, "the state of a run"))?;
     let is_alive = !row.get::<bool>(16)? && !dead.contains(&row.get(12)?);
     let operations = count_operations(transaction, RunKey(run_key), is_alive)?;
-    let is_under_way = is_alive && state == RunState::Running;
+    let is_under_way = is_alive && matches!(state, RunState::Running | RunState::Revisited);
     let has_open_operations = !is_under_way && open_operations(transaction, RunKey(run_key))? > 0;
     if state != RunState::Preparing {
         hold_against_books(transaction, RunKey(run_key), row.get(11)?, &operations)?;

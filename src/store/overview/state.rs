@@ -57,7 +57,7 @@ fn living(transaction: &Transaction<'_>) -> Result<Vec<(i64, AtWork)>, SqlError>
     let mut statement = transaction.prepare_cached(
         "SELECT process_key, host, system_process_id, started_at,
              (SELECT max(run_id) FROM run WHERE run.process_key = process.process_key
-                 AND state IN ('preparing', 'running'))
+                 AND state IN ('preparing', 'running', 'revisited'))
          FROM process WHERE ended = 0 ORDER BY process_key",
     )?;
     let rows = statement.query_map(params![], |row| {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::store::engine::sql::{Optional, params};
 use crate::store::forms::attempt::AttemptKey;
 use crate::store::forms::encoding::timestamp;
-use crate::store::forms::run::{OperationState, RunKind, RunState};
+use crate::store::forms::run::{OperationState, RunKind};
 use crate::store::{Reader, Store, StoreError};
 
 /// Calls of one kind that ended in the same way.
@@ -65,7 +65,7 @@ impl Reader {
                 let ended: Option<i64> = transaction
                     .prepare_cached(&format!(
                         "SELECT last_activity_at FROM run
-                         WHERE input_path = ?1 AND state = ?2 AND kind = ?3 AND input_digest NOT LIKE '%:%'
+                         WHERE input_path = ?1 AND state IN ('finished', 'revisited') AND kind = ?2 AND input_digest NOT LIKE '%:%'
                              AND (SELECT count(*) FROM account) = 1
                              AND NOT EXISTS (SELECT 1 FROM row_problem WHERE row_problem.run_key = run.run_key)
                              AND NOT EXISTS (SELECT 1 FROM operation
@@ -73,7 +73,7 @@ impl Reader {
                          ORDER BY last_activity_at DESC LIMIT 1",
                         others.join(", ")
                     ))?
-                    .query_row(params![input_path, RunState::Finished.as_str(), RunKind::Apply.as_str()], |row| {
+                    .query_row(params![input_path, RunKind::Apply.as_str()], |row| {
                         row.get(0)
                     })
                     .optional()?;

@@ -27,7 +27,7 @@ const PAGE: u32 = 20_000;
 /// The answer to a run that wants to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// It is [`RunState::Running`], and belongs to this process. This it was before.
+    /// It is [`RunState::Running`], or [`RunState::Revisited`] if it had finished, and belongs to this process. This it was before.
     Granted(RunState),
     /// These are in its way; nothing was changed.
     Held(Vec<Holder>),
@@ -133,8 +133,8 @@ impl Store {
         self.writer
             .run(move |transaction| {
                 let runs = transaction
-                    .prepare_cached("SELECT count(*) FROM run WHERE run_key = ?1 AND process_key = ?2 AND state = ?3")?
-                    .query_row(params![key.0, process_key, RunState::Running.as_str()], |row| row.get::<u32>(0))?;
+                    .prepare_cached("SELECT count(*) FROM run WHERE run_key = ?1 AND process_key = ?2 AND state IN ('running', 'revisited')")?
+                    .query_row([key.0, process_key], |row| row.get::<u32>(0))?;
                 Ok(runs > 0 && identity.is_alive(transaction, process_key)?)
             })
             .await
@@ -151,8 +151,7 @@ impl Store {
                     return Ok(Attempt::NoSuchRun);
                 };
                 if holder.process_key != own_process {
-                    let is_taken = matches!(state, RunState::Preparing | RunState::Running);
-                    if is_taken && identity.is_alive(transaction, holder.process_key)? {
+                    if state.is_taken() && identity.is_alive(transaction, holder.process_key)? {
                         return Ok(Attempt::SameRun(holder));
                     }
                     if state == RunState::Preparing {
@@ -177,9 +176,14 @@ impl Store {
                 if !unchecked.is_empty() {
                     return Ok(Attempt::Unchecked(state, unchecked));
                 }
+                // Until something is sent, it is not forgotten that a run had finished.
+                let (state, taken) = match state {
+                    RunState::Finished | RunState::Revisited => (RunState::Finished, RunState::Revisited),
+                    state => (state, RunState::Running),
+                };
                 transaction.execute(
                     "UPDATE run SET state = ?2, process_key = ?3, last_activity_at = ?4 WHERE run_key = ?1",
-                    params![run.0, RunState::Running.as_str(), own_process, now],
+                    params![run.0, taken.as_str(), own_process, now],
                 )?;
                 Ok(Attempt::Begun(state))
             })
@@ -395,7 +399,7 @@ fn runs_under_way(
 ) -> Result<Vec<Holder>, SqlError> {
     transaction
         .prepare_cached(&format!(
-            "{HOLDERS} WHERE state = 'running' AND ended = 0 AND account_key = ?2 AND run.host = ?3 AND run_key <> ?1
+            "{HOLDERS} WHERE state IN ('running', 'revisited') AND ended = 0 AND account_key = ?2 AND run.host = ?3 AND run_key <> ?1
                  AND process_key <> ?4"
         ))?
         .query_map(params![run.0, account_key, host, own_process], read_holder)?

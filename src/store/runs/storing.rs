@@ -178,6 +178,22 @@ impl Store {
             })
             .await
     }
+
+    /// Lets go of a run that was claimed and is not carried out: what had finished has, and everything else was stopped.
+    pub async fn leave_run(&self, run: RunKey) -> Result<(), StoreError> {
+        let now = self.clock.wall_time().as_microsecond();
+        self.writer
+            .run_repeatable(1, move |transaction| {
+                transaction.execute(
+                    "UPDATE run SET state = CASE state WHEN 'revisited' THEN 'finished' ELSE 'stopped' END,
+                         last_activity_at = ?2
+                     WHERE run_key = ?1",
+                    [run.0, now],
+                )?;
+                Ok(())
+            })
+            .await
+    }
 }
 
 /// What an operation has when it is stored.

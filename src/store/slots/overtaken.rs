@@ -13,7 +13,7 @@ use super::reading::{KnownTags, WITH_TAG, WRITE_COLUMNS, read_writes};
 use crate::model::{Held, MachineId, MayHold, OperationId, Slot, Tag, is_retagging_of_all};
 use crate::store::engine::sql::{SqlError, Transaction, params};
 use crate::store::forms::attempt::AttemptKey;
-use crate::store::forms::run::{OperationState, RunKey, RunState, UNDO_PREFIX};
+use crate::store::forms::run::{OperationState, RunKey, UNDO_PREFIX};
 use crate::store::forms::slot_write::SlotWrite;
 use crate::store::{Reader, Store, StoreError};
 
@@ -111,13 +111,13 @@ fn later_findings(
                  WHERE other.run_key = later.run_key AND own.run_key = run.run_key)
              FROM run AS later JOIN run USING (account_key, host)
              WHERE run.run_key = ?1 AND later.run_key <> ?1
-                 AND (later.state = ?2 OR later.state = ?4 AND NOT EXISTS (
+                 AND (later.state IN ('finished', 'revisited') OR later.state = 'stopped' AND NOT EXISTS (
                      SELECT 1 FROM operation WHERE operation.run_key = later.run_key AND operation.state IN (0, 4, 6)))
                  AND (later.asked_after, later.run_key) > (run.asked_after, run.run_key)
-                 AND NOT EXISTS (SELECT 1 FROM run AS undo WHERE undo.kind = 'undo' AND undo.input_path = ?3 || later.run_id)
+                 AND NOT EXISTS (SELECT 1 FROM run AS undo WHERE undo.kind = 'undo' AND undo.input_path = ?2 || later.run_id)
              ORDER BY later.asked_after, later.run_key",
         )?
-        .query_map(params![run.0, RunState::Finished.as_str(), UNDO_PREFIX, RunState::Stopped.as_str()], |row| {
+        .query_map(params![run.0, UNDO_PREFIX], |row| {
             Ok(LaterRun {
                 key: RunKey(row.get(0)?),
                 decided_after: AttemptKey(row.get(1)?),

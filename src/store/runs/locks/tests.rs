@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::{SharedClock, SystemClock};
 use crate::model::{self, Bucket, DeviceValue, Held, MachineId, OperationId, Tag, TagAction, TagNumber};
-use crate::store::{AccountKey, Admission, AttemptEnd, AttemptRequest, NewOperation, NewRun, Settlement};
+use crate::store::{AccountKey, Admission, AttemptEnd, AttemptRequest, NewOperation, NewRun, RunCondition, Settlement};
 
 /// A change to a machine: its number, and what to do.
 #[derive(Clone, Copy)]
@@ -238,6 +238,38 @@ async fn a_run_goes_on_in_another_process_only_when_its_own_is_dead() {
     assert_eq!(last.holders(run).await.len(), 1);
     let never_began = last.0.claim_run(unfinished).await;
     assert!(matches!(&never_began, Err(StoreError::NeverBegan(run_id)) if run_id == "unfinished"), "{never_began:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_had_finished_is_held_by_whoever_looks_at_it_and_has_finished_again_when_that_dies() {
+    let place = Place::new();
+    let (one, other) = (place.process().await, place.process().await);
+    let run = one.prepare("run", &[(1, Add("A"))]).await;
+    let overlapping = other.prepare("overlapping", &[(1, Add("A"))]).await;
+    one.0.set_run_state(run, RunState::Finished).await.expect("the store works");
+    let condition = async || {
+        let runs = other.0.runs().await.expect("the store works");
+        runs.iter().find(|entry| entry.run_id == "run").map(|entry| entry.condition)
+    };
+    one.set_states(run, OperationState::Failed).await;
+    for _once_and_again in 0..2 {
+        assert_eq!(one.claim(run).await, Claim::Granted(RunState::Finished));
+    }
+    let holders = other.holders(run).await;
+    assert_eq!(condition().await, Some(RunCondition::Running));
+    assert_eq!(other.holders(overlapping).await.len(), 1);
+    one.0.leave_run(run).await.expect("the store works");
+    assert!(!other.0.still_holds(&holders[0]).await.expect("the store works"));
+    assert_eq!(one.claim(run).await, Claim::Granted(RunState::Finished));
+    assert!(other.0.still_holds(&holders[0]).await.expect("the store works"));
+    drop(one);
+    assert_eq!(condition().await, Some(RunCondition::Finished));
+    assert!(other.claim(overlapping).await.is_granted());
+    assert_eq!(other.claim(run).await, Claim::Granted(RunState::Finished));
+    // Once something is sent, it is as any that was left.
+    other.0.set_run_state(run, RunState::Running).await.expect("the store works");
+    drop(other);
+    assert_eq!(place.process().await.claim(run).await, Claim::Granted(RunState::Running));
 }
 
 #[tokio::test]
