@@ -1,6 +1,7 @@
 //! How many calls a second the program makes when no quota holds it back, with every outcome durable, and how much
 //! memory it takes as rows grow; then a retagging as people run it, 100,000 rows over four tags of which half are so
-//! already, from reading the tenant to the results, and its undo: `cargo bench --bench throughput`.
+//! already, from reading the tenant to the results, and its undo; at last a million rows that are stored and answered without a
+//! call: `cargo bench --bench throughput`. Where `TAGFLEET_STATE` names a state that hosts share, it is that which is measured.
 //!
 //! The service is the sandbox in a process of its own, so both share the machine's cores. Figures are for comparison
 //! within one run; the machine's disk decides most, since every intent and every outcome is synchronised.
@@ -21,6 +22,8 @@ const ROUNDS: [u32; 3] = [1_000, 10_000, 100_000];
 const MACHINES: u32 = 25_000;
 /// See [`MACHINES`].
 const TAGS: [&str; 4] = ["Tier 0", "Tier 1", "Pilot", "Berlin"];
+/// Machines of the rows that are only stored; each gets the same tags.
+const STORED_MACHINES: u32 = 250_000;
 /// How often the memory of the program is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -86,10 +89,12 @@ fn run(sandbox: &Sandbox, directory: &Path, input: &Path, options: &[&str]) -> R
 
 fn measure(sandbox: &Sandbox, directory: &Path, command: &mut Command) -> Result<Round, Box<dyn Error>> {
     let start = Instant::now();
+    if std::env::var_os("TAGFLEET_STATE").is_none() {
+        command.env("TAGFLEET_STATE_DIR", directory.join("state"));
+    }
     let mut process = command
         .args(["--yes", "--quota", "off", "--json"])
         .envs(sandbox.environment.iter().map(|(name, value)| (name, value)))
-        .env("TAGFLEET_STATE_DIR", directory.join("state"))
         .stdout(Stdio::piped())
         .spawn()?;
     let mut peak_mebibytes = None;
@@ -152,6 +157,18 @@ fn retagging(directory: &Path, output: &mut impl std::io::Write) -> Result<(), B
     Ok(())
 }
 
+/// Rows that are stored and answered, and none is sent.
+fn storing(directory: &Path, output: &mut impl std::io::Write) -> Result<(), Box<dyn Error>> {
+    let sandbox = Sandbox::start(&["--any-machine", "--machines", "1"])?;
+    let input = directory.join("stored.csv");
+    write_input(&input, STORED_MACHINES, &TAGS)?;
+    writeln!(output, "\n  storing   seconds   peak MiB")?;
+    let round = run(&sandbox, directory, &input, &["--no-inventory", "--limit", "0"])?;
+    let rows = STORED_MACHINES as usize * TAGS.len();
+    writeln!(output, "{rows:>9} {:>9.2} {:>10}", round.seconds, round.peak())?;
+    Ok(())
+}
+
 impl Round {
     fn peak(&self) -> String {
         self.peak_mebibytes.map_or_else(|| "?".to_owned(), |peak| format!("{peak:.1}"))
@@ -162,5 +179,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let mut output = std::io::stdout().lock();
     singles(directory.path(), &mut output)?;
-    retagging(directory.path(), &mut output)
+    retagging(directory.path(), &mut output)?;
+    storing(directory.path(), &mut output)
 }

@@ -43,11 +43,15 @@ impl Grant {
     }
 }
 
-/// The token that the Azure CLI prints, with its end in seconds since 1970.
+/// The token that the Azure CLI prints. Its end is `expires_on`, in seconds since 1970; before version 2.54, which Debian 12 and
+/// others are behind, only `expiresOn`, in the local time of this computer.
 pub(super) fn cli_token(output: &[u8], now: SystemTime) -> Option<AcquiredToken> {
     let Ok(Value::Object(fields)) = serde_json::from_slice(output) else { return None };
     let secret = fields.get("accessToken").and_then(Value::as_str).filter(|text| is_token_text(text))?;
-    let end = seconds(&fields, "expires_on")??;
+    let end = match seconds(&fields, "expires_on")? {
+        Some(end) => end,
+        None => fields.get("expiresOn")?.as_str().and_then(local_seconds)?,
+    };
     Some(AcquiredToken::ending_at(secret.into(), i128::from(end) * 1_000_000_000, now))
 }
 
@@ -56,10 +60,23 @@ pub(super) fn cli_token(output: &[u8], now: SystemTime) -> Option<AcquiredToken>
 fn seconds(fields: &Map<String, Value>, name: &str) -> Option<Option<i64>> {
     match fields.get(name) {
         None | Some(Value::Null) => Some(None),
-        Some(Value::Number(number)) => number.as_i64().map(Some),
-        Some(Value::String(text)) => text.parse().ok().map(Some),
-        Some(_) => None,
+        Some(value) => number(value).map(Some),
     }
+}
+
+/// A number that may be written as a text.
+pub(super) fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// A date and time of day in this computer's zone, in seconds since 1970. One that comes twice is the first.
+fn local_seconds(text: &str) -> Option<i64> {
+    let time: jiff::civil::DateTime = text.parse().ok()?;
+    time.to_zoned(jiff::tz::TimeZone::system()).ok().map(|time| time.timestamp().as_second())
 }
 
 /// What an error body says: `error` and `error_description` (RFC 6749, section 5.2), Entra's
@@ -151,6 +168,33 @@ mod tests {
         for (body, expected) in cases {
             let life = Grant::read(body.as_bytes(), now).map(|grant| grant.token.life);
             assert_eq!(life, expected.map(|seconds| seconds.map(Duration::from_secs)), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_cli_prints_the_end_in_seconds_or_once_in_local_time() {
+        let here = |text: &str| {
+            let time: jiff::civil::DateTime = text.parse().expect("a time");
+            time.to_zoned(jiff::tz::TimeZone::system()).expect("a moment").timestamp().as_second()
+        };
+        let end = here("2030-01-02 03:04:05");
+        let now = UNIX_EPOCH + Duration::from_secs(end.cast_unsigned() - 600);
+        let cases = [
+            (
+                format!(r#"{{"accessToken":"t","expires_on":{end},"expiresOn":"2040-01-01 00:00:00.000000"}}"#),
+                Some(600),
+            ),
+            (
+                r#"{"accessToken":"t","expiresOn":"2030-01-02 03:04:05.250000","tokenType":"Bearer"}"#.to_owned(),
+                Some(600),
+            ),
+            (r#"{"accessToken":"t","expiresOn":"2030-01-02 03:00:00"}"#.to_owned(), Some(355)),
+            (r#"{"accessToken":"t","expiresOn":5}"#.to_owned(), None),
+            (r#"{"accessToken":"t"}"#.to_owned(), None),
+        ];
+        for (printed, expected) in cases {
+            let life = cli_token(printed.as_bytes(), now).map(|token| token.life.expect("an end").as_secs());
+            assert_eq!(life, expected, "{printed}");
         }
     }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::answer::{Grant, Reason};
+use super::answer::{Grant, Reason, number};
 use super::endpoint::{Endpoint, Reply};
 use super::error::SignInError;
 use super::method::SignInMethod;
@@ -36,8 +37,8 @@ struct Given {
     user_code: String,
     #[serde(alias = "verification_url")]
     verification_uri: String,
-    expires_in: Option<u64>,
-    interval: Option<u64>,
+    expires_in: Option<Value>,
+    interval: Option<Value>,
 }
 
 /// What asking once has come to.
@@ -68,8 +69,12 @@ impl DeviceCode {
             code: seen(&given.user_code),
         })?;
         let (least, most) = INTERVAL_SECONDS.into_inner();
-        let interval = Duration::from_secs(given.interval.unwrap_or(USUAL_INTERVAL_SECONDS).clamp(least, most));
-        let life = Duration::from_secs(given.expires_in.unwrap_or(LONGEST_LIFE_SECONDS).min(LONGEST_LIFE_SECONDS));
+        // Some write numbers as texts.
+        let seconds =
+            |value: Option<Value>| value.as_ref().and_then(number).and_then(|number| u64::try_from(number).ok());
+        let interval = seconds(given.interval).unwrap_or(USUAL_INTERVAL_SECONDS).clamp(least, most);
+        let life = seconds(given.expires_in).unwrap_or(LONGEST_LIFE_SECONDS).min(LONGEST_LIFE_SECONDS);
+        let (interval, life) = (Duration::from_secs(interval), Duration::from_secs(life));
         wait_for(interval, life, &mut Grants { client, device_code }).await
     }
 }

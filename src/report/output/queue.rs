@@ -56,10 +56,12 @@ impl Patience {
         self.lock().end.is_some_and(|end| is_over(end, last_read))
     }
 
-    /// The same for data.
+    /// The same for data that are being delivered.
     fn is_over_for_data(&self, last_read: Instant) -> bool {
-        let leaving = self.lock();
-        leaving.end.is_some_and(|end| is_over(leaving.delivering.map_or(end, |began| end.max(began)), last_read))
+        let mut leaving = self.lock();
+        let Some(end) = leaving.end.filter(|end| *end <= Instant::now()) else { return false };
+        // Whoever did not read while the end came has had his time when the next data are delivered.
+        is_over(*leaving.delivering.get_or_insert(end), last_read)
     }
 
     /// Data begin to be delivered.
@@ -373,6 +375,19 @@ mod tests {
         allow.send(()).expect("a writer");
         assert!(output_queue.deliver(b"two", &patience).is_ok());
         assert_eq!(heard.try_iter().collect::<Vec<_>>(), [b"one".to_vec(), b"two".to_vec()]);
+    }
+
+    #[test]
+    fn whoever_did_not_read_while_the_end_came_is_not_waited_for_again() {
+        let patience = Patience::default();
+        let long_ago = Instant::now().checked_sub(GRACE * 2).expect("a machine that has run for a while");
+        patience.begin_delivery();
+        assert!(!patience.is_over_for_data(long_ago));
+        patience.ends_at(long_ago);
+        assert!(patience.is_over_for_data(long_ago));
+        patience.begin_delivery();
+        assert!(patience.is_over_for_data(long_ago));
+        assert!(!patience.is_over_for_data(Instant::now()), "whoever reads slowly has time");
     }
 
     #[test]

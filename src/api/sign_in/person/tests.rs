@@ -204,7 +204,7 @@ async fn nobody_is_waited_for_for_ever() {
     assert!(matches!(unattended, SignInError::Settings { .. }), "{unattended}");
 }
 
-const CODES: &str = r#"{"device_code":"device~canary","user_code":"ABCD-1234","expires_in":900,"interval":1,
+const CODES: &str = r#"{"device_code":"device~canary","user_code":"ABCD-1234","expires_in":"900","interval":"1",
     "verification_uri":"https://microsoft.example/devicelogin"}"#;
 
 #[tokio::test]
