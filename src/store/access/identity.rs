@@ -149,6 +149,7 @@ pub(super) fn note_on_server(
     let process_key = insert(transaction, lock_name, timeline_key, clock)?;
     heartbeats::show(transaction, process_key)?;
     takeovers::note_return(transaction, process_key)?;
+    custody::take_copy_over(transaction, timeline_key, clock)?;
     Ok((process_key, timeline_key))
 }
 

@@ -3,7 +3,7 @@
 use rusqlite::{ErrorCode, ffi};
 
 use super::mistrust::Mistrust;
-use super::sql::{SqlError, failure_of_tls};
+use super::sql::{PoolerRefusal, SqlError, failure_of_tls};
 use crate::outside::Outside;
 
 /// What is shown of `SQLite`'s words.
@@ -81,6 +81,14 @@ pub(in crate::store) enum Trouble {
     NoDatabase,
     /// It does not let this role do that.
     NotAllowed,
+    /// Somebody holds its tables, or cancels what is asked of it.
+    HeldOnServer,
+    /// Its tables are not to be seen.
+    TablesGone,
+    /// A pooler stands before it that keeps no transaction together.
+    PoolMode,
+    /// It cannot hold every text.
+    Encoding,
     /// It is too old.
     OldServer,
     /// It only reads.
@@ -112,8 +120,12 @@ impl Trouble {
             Self::NotLetIn => "does not let this user in",
             Self::NoDatabase => "does not exist",
             Self::NotAllowed => "does not allow this user what tagfleet needs",
+            Self::HeldOnServer => "cannot be used: somebody holds its tables, or cancels what is asked of it",
+            Self::TablesGone => "does not show the tables of tagfleet any more",
+            Self::PoolMode => "is behind a pooler that keeps no transaction together",
+            Self::Encoding => "cannot hold texts in every script",
             Self::OldServer => "is on a server that is too old",
-            Self::Standby => "is on a standby server, which cannot be written",
+            Self::Standby => "can only be read: it is on a standby server, or server or role are set so",
             Self::CommitsLost => "has lost what was stored last: another server has taken over that lacks it",
             Self::ConnectionFile => "cannot be opened: a file that the connection needs cannot be read",
             Self::Other => "failed",
@@ -128,6 +140,7 @@ fn trouble(error: &SqlError) -> Trouble {
         SqlError::Sqlite(error) => trouble_of_sqlite(error),
         SqlError::Postgres(refusal) => trouble_of_server(error, refusal),
         SqlError::OldServer(_) => Trouble::OldServer,
+        SqlError::Encoding(_) => Trouble::Encoding,
         SqlError::NoAnswer => Trouble::Unreachable,
         SqlError::DiskSilent => Trouble::DiskSilent,
         SqlError::CommitsLost | SqlError::CommitsToCome => Trouble::CommitsLost,
@@ -157,8 +170,15 @@ fn trouble_of_server(error: &SqlError, refusal: &tokio_postgres::Error) -> Troub
         "42501" => Trouble::NotAllowed,
         "25006" => Trouble::Standby,
         "53100" => Trouble::Full,
-        "55P03" | "57014" => Trouble::Busy,
+        // Who may not look into the schema does not see them either.
+        "42P01" | "3F000" => Trouble::TablesGone,
+        _ if error.is_held() => Trouble::HeldOnServer,
         _ if error.is_lost_connection() => Trouble::Unreachable,
+        _ if let Some(refusal) = error.pooler_refuses() => match refusal {
+            PoolerRefusal::NoDatabase => Trouble::NoDatabase,
+            PoolerRefusal::NotLetIn => Trouble::NotLetIn,
+            PoolerRefusal::PoolMode => Trouble::PoolMode,
+        },
         // A table or a column is not there, a value breaks a rule, or a page is damaged.
         code if ["42", "23", "XX"].iter().any(|class| code.starts_with(class)) => Trouble::DamagedOnServer,
         _ => Trouble::Other,

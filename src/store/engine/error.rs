@@ -203,13 +203,25 @@ impl StoreError {
 
     /// Whether what was asked for is at fault, and not what it was asked of: a wrong name, password or right.
     pub fn is_setting(&self) -> bool {
-        use Trouble::{ConnectionFile, NoDatabase, NoPassword, NotAllowed, NotLetIn, OldServer, Standby, Untrusted};
+        use Trouble::{
+            ConnectionFile, Encoding, NoDatabase, NoPassword, NotAllowed, NotLetIn, OldServer, PoolMode, Standby,
+            Untrusted,
+        };
         let Self::Database { source, .. } = self else {
             return matches!(self, Self::Older { .. } | Self::NotGranted { .. });
         };
         matches!(
             source.trouble,
-            ConnectionFile | NoDatabase | NoPassword | NotAllowed | NotLetIn | OldServer | Standby | Untrusted(_)
+            ConnectionFile
+                | Encoding
+                | NoDatabase
+                | NoPassword
+                | NotAllowed
+                | NotLetIn
+                | OldServer
+                | PoolMode
+                | Standby
+                | Untrusted(_)
         )
     }
 
@@ -285,7 +297,7 @@ fn hint_for_database(path: &Path, source: &DatabaseFailure) -> Option<String> {
         Trouble::Full => {
             "make room on that disk, then run the same command again; whatever was stored holds".to_owned()
         }
-        Trouble::Damaged if is_on_server(path) => "put back a copy of the database, or use another".to_owned(),
+        Trouble::Damaged if is_on_server(path) => format!("put back a copy of the database, or use another: {NEW_STATE}"),
         Trouble::Damaged => move_away(path),
         Trouble::Busy => "look for a stuck tagfleet, or a backup tool that holds the file".to_owned(),
         Trouble::NotWritable => format!(
@@ -312,8 +324,21 @@ fn hint_for_database(path: &Path, source: &DatabaseFailure) -> Option<String> {
                 .to_owned()
         }
         Trouble::DamagedOnServer => {
-            "somebody has changed the tables of the schema tagfleet: put back a copy, or use another database"
+            format!(
+                "somebody has changed the tables of the schema tagfleet: put back a copy, or use another database: {NEW_STATE}"
+            )
+        }
+        Trouble::TablesGone => format!(
+            "check that this user still has usage on the schema tagfleet; if its tables are gone, put back a copy, or use \
+             another database: {NEW_STATE}"
+        ),
+        Trouble::HeldOnServer => {
+            "look for who holds them (pg_stat_activity and pg_locks on the server), then run the same command again"
                 .to_owned()
+        }
+        Trouble::PoolMode => "have the pooler keep transactions together (pool_mode = transaction)".to_owned(),
+        Trouble::Encoding => {
+            "make one with ENCODING 'UTF8' TEMPLATE template0, and name it in --state".to_owned()
         }
         Trouble::Unreachable => {
             "check host and port, the server, and the network between; then run the same command again".to_owned()
@@ -335,7 +360,11 @@ fn hint_for_database(path: &Path, source: &DatabaseFailure) -> Option<String> {
                 "tagfleet needs PostgreSQL {OLDEST_VERSION} or later: upgrade the server, or name another one in --state"
             )
         }
-        Trouble::Standby => "name the primary server in --state".to_owned(),
+        Trouble::Standby => {
+            "name the primary server in --state, or see why it only reads (default_transaction_read_only; a disk that is \
+             nearly full)"
+                .to_owned()
+        }
         Trouble::CommitsLost => {
             format!(
                 "nothing more was sent, and no call starts for {} seconds and the longest window of the quota: \
@@ -369,6 +398,9 @@ fn database_of(path: &Path) -> PathBuf {
     path.with_file_name(DATABASE_NAME)
 }
 
+/// What is to be thought of before another state is used.
+const NEW_STATE: &str =
+    "that does not know of the calls of the last hour, so begin with it only when the hour has passed";
 /// What a role on a server needs.
 const GRANT: &str = "grant this user the schema tagfleet with its tables and sequences, or let it create that schema";
 /// What to do when nothing brings back what is lost.

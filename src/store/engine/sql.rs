@@ -24,7 +24,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, params_from_iter};
 
 use self::done::Done;
-pub(in crate::store) use self::error::{OLDEST_VERSION, SqlError, failure_of_tls};
+pub(in crate::store) use self::error::{OLDEST_VERSION, PoolerRefusal, SqlError, failure_of_tls};
 use self::known::Known;
 pub(in crate::store) use self::session::{LONGEST_CONNECT, LONGEST_STATEMENT, Session, in_time};
 pub(in crate::store) use self::value::{Column, Parameter, Value};

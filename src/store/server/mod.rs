@@ -136,7 +136,8 @@ impl Server {
                 return Err(StoreError::database(&self.name(), failed));
             }
             self.session = None;
-            let silent_for = failed.is_silence().then(|| self.waiting.lasts().unwrap_or_default());
+            let keeps_waiting = failed.is_silence() || failed.is_held();
+            let silent_for = keeps_waiting.then(|| self.waiting.lasts().unwrap_or_default());
             let Some(left) = self.contact.lose(silent_for) else {
                 let answers = self.contact.patience().unstored_answers();
                 return Err(StoreError::given_up(&self.name(), failed, answers));

@@ -15,10 +15,11 @@ use crate::store::engine::sql::dialect::definitions_for_postgres;
 use crate::store::engine::sql::{Session, SqlError, Transaction, params};
 
 /// The newest form of what is beside the tables.
-const BESIDE_VERSION: i32 = 3;
+const BESIDE_VERSION: i32 = 4;
 /// What the server has beside the tables of the file: when a process was seen last, by the server's clock, and the number of
-/// its last commit; and which server's reign it is, when that was first seen, and in which one a process was seen last. And of
-/// a run, whose host's path its input has.
+/// its last commit; and which server's reign it is, when that was first seen, and in which one a process was seen last; of a
+/// run, whose host's path its input has; and the number that the server gave to a table when it was made: what is put back from
+/// a copy stands in another one.
 const BESIDE: [&str; BESIDE_VERSION as usize] = [
     "
 ALTER TABLE process ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0;
@@ -31,6 +32,10 @@ ALTER TABLE process ADD COLUMN reign INTEGER NOT NULL DEFAULT 0;
 ",
     "
 ALTER TABLE run ADD COLUMN input_host TEXT NOT NULL DEFAULT '';
+",
+    "
+ALTER TABLE custody ADD COLUMN table_number INTEGER NOT NULL DEFAULT 0;
+UPDATE custody SET table_number = CAST(CAST('custody' AS REGCLASS) AS OID);
 ",
 ];
 

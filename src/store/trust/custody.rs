@@ -218,6 +218,25 @@ pub(in crate::store) fn take_takeover_over(
     note_loss(transaction, clock.wall_time().as_microsecond(), clock)
 }
 
+/// Writes down that a database on a server was put back from a copy, if it was and nobody did: the server has given its tables
+/// new numbers. Whatever was stored since the copy was made is not there.
+pub(in crate::store) fn take_copy_over(
+    transaction: &Transaction<'_>,
+    timeline_key: i64,
+    clock: &dyn Clock,
+) -> Result<(), SqlError> {
+    const TODAY: &str = "CAST(CAST('custody' AS REGCLASS) AS OID)";
+    let taken_over = transaction
+        .execute(&format!("UPDATE custody SET table_number = {TODAY} WHERE table_number <> {TODAY}"), params![])?;
+    if taken_over > 0 {
+        let ended_by = assumed_end(clock.boot_time(), LONGEST_TIME_OUT);
+        fill_every_window(transaction, Uncertainty::Restored, timeline_key, ended_by, clock)?;
+        note_loss(transaction, clock.wall_time().as_microsecond(), clock)?;
+        doubt(transaction, None)?;
+    }
+    Ok(())
+}
+
 /// Has calls counted that nobody knows of, as many as can be asked for.
 fn fill_every_window(
     transaction: &Transaction<'_>,

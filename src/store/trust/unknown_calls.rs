@@ -21,10 +21,12 @@ pub enum Uncertainty {
     ImpossibleTimes,
     /// Another server has taken over, and whoever has died since cannot say which commits are missing.
     DiedAtTakeover,
+    /// The database was put back from a copy on its server.
+    Restored,
 }
 
 impl Uncertainty {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Lost,
         Self::OfAnotherState,
         Self::NoWitness,
@@ -32,6 +34,7 @@ impl Uncertainty {
         Self::Touched,
         Self::ImpossibleTimes,
         Self::DiedAtTakeover,
+        Self::Restored,
     ];
 
     pub(super) const fn as_str(self) -> &'static str {
@@ -43,6 +46,7 @@ impl Uncertainty {
             Self::Touched => "touched",
             Self::ImpossibleTimes => "impossible_times",
             Self::DiedAtTakeover => "died_at_takeover",
+            Self::Restored => "restored",
         }
     }
 
@@ -62,6 +66,7 @@ impl Uncertainty {
             Self::DiedAtTakeover => {
                 "another server of the state has taken over, and a process has died that may have stored more than it has"
             }
+            Self::Restored => "the database of the state was put back from a copy",
         }
     }
 }

@@ -40,7 +40,7 @@ const TABLES: [Table; 16] = [
     ("declaration", &["account_key", "host", "name"]),
 ];
 /// What a server alone has beside the tables' own columns: it is about that server, and whoever is at work there.
-const BESIDE: [&str; 5] = ["seen_at", "last_commit", "reign", "reign_seen_at", "input_host"];
+const BESIDE: [&str; 6] = ["seen_at", "last_commit", "reign", "reign_seen_at", "input_host", "table_number"];
 /// What one run consists of, but for its calls and its account.
 pub(super) const OF_A_RUN: [&str; 5] = ["run", "input_chunk", "row_problem", "tag", "operation"];
 /// How many rows are read at once.

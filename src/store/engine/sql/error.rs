@@ -26,6 +26,9 @@ pub(in crate::store) enum SqlError {
     /// The server is of a version that is too old.
     #[error("it is PostgreSQL {0}")]
     OldServer(Box<str>),
+    /// The database cannot hold every text.
+    #[error("its encoding is {0}")]
+    Encoding(Box<str>),
     /// The server did not answer in time.
     #[error("the server does not answer")]
     NoAnswer,
@@ -69,8 +72,8 @@ impl From<rusqlite::Error> for SqlError {
 }
 
 impl SqlError {
-    /// Whether the connection to a server was lost, or the server will be back in a moment: then the whole transaction may be
-    /// done over.
+    /// Whether the connection to a server was lost, or the server will be back in a moment, or somebody holds there what we
+    /// need: then the whole transaction may be done over.
     pub(in crate::store) fn is_lost_connection(&self) -> bool {
         let error = match self {
             Self::Postgres(error) => error,
@@ -78,8 +81,30 @@ impl SqlError {
             other => return other.is_silence(),
         };
         match error.code() {
-            Some(code) => COMES_BACK.contains(&code.code()),
+            Some(code) if code.code() == POOLER_SAYS => self.pooler_refuses().is_none(),
+            Some(code) => COMES_BACK.contains(&code.code()) || HELD.contains(&code.code()),
             None => error.is_closed() || self.is_unreachable(),
+        }
+    }
+
+    /// Whether somebody else holds on the server what a statement needs, or has cancelled it.
+    pub(in crate::store) fn is_held(&self) -> bool {
+        matches!(self, Self::Postgres(error) if error.code().is_some_and(|code| HELD.contains(&code.code())))
+    }
+
+    /// What a pooler refuses for good. Everything that it says by itself has one code, so its words decide.
+    pub(in crate::store) fn pooler_refuses(&self) -> Option<PoolerRefusal> {
+        let Self::Postgres(error) = self else { return None };
+        let said = error.as_db_error().filter(|said| said.code().code() == POOLER_SAYS)?.message();
+        let says = |words: &[&str]| words.iter().any(|words| said.contains(words));
+        if says(&["no such database", "does not exist"]) {
+            Some(PoolerRefusal::NoDatabase)
+        } else if says(&["no such user", "authentication failed", "auth failed"]) {
+            Some(PoolerRefusal::NotLetIn)
+        } else if says(&["statement pooling mode"]) {
+            Some(PoolerRefusal::PoolMode)
+        } else {
+            None
         }
     }
 
@@ -106,10 +131,24 @@ impl SqlError {
     }
 }
 
+/// What a pooler refuses for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum PoolerRefusal {
+    NoDatabase,
+    NotLetIn,
+    /// It gives each statement another connection.
+    PoolMode,
+}
+
 /// What a server says that will be back: it shuts down or starts, has no place for another connection, has ended ours for its
-/// silence, or has chosen our transaction to give way.
-const COMES_BACK: [&str; 10] =
-    ["57P01", "57P02", "57P03", "53300", "08000", "08003", "08006", "25P03", "40001", "40P01"];
+/// silence or its length, or has chosen our transaction to give way.
+const COMES_BACK: [&str; 12] =
+    ["57P01", "57P02", "57P03", "57P05", "53300", "08000", "08003", "08006", "25P03", "25P04", "40001", "40P01"];
+/// A lock was not to be had in time, or a statement was cancelled: by its time-out, or by somebody.
+const HELD: [&str; 2] = ["55P03", "57014"];
+/// The code of whatever pgbouncer says by itself: that the server is away, that it has waited for long enough, or that it has no
+/// place.
+const POOLER_SAYS: &str = "08P01";
 
 /// What the system said.
 fn cause_of(error: &tokio_postgres::Error) -> Option<&std::io::Error> {

@@ -309,7 +309,7 @@ async fn after_all<Answer>(
 }
 
 /// The client of a connection that is attended to from now on, whenever the runtime moves. Nothing is asked of a server that
-/// says it is too old.
+/// says it is too old, nor of a database that cannot hold every text.
 fn attended<Stream, Tls>((client, connection): (Client, Connection<Stream, Tls>)) -> Result<Client, SqlError>
 where
     Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -320,6 +320,11 @@ where
         version.split(|character: char| !character.is_ascii_digit()).next().and_then(|major| major.parse().ok());
     if major.is_some_and(|major: u32| major < OLDEST_VERSION) {
         return Err(SqlError::OldServer(version.into()));
+    }
+    // What comes from outside may be in any script. A database without an encoding takes what it is given.
+    let encoding = connection.parameter("server_encoding").unwrap_or("UTF8");
+    if !["UTF8", "SQL_ASCII"].contains(&encoding) {
+        return Err(SqlError::Encoding(encoding.into()));
     }
     tokio::spawn(async move {
         // Whoever asks next is told.
