@@ -261,7 +261,7 @@ pub(crate) struct LimitOptions {
     ///
     /// A number, or a share such as 5% of the changes that have ended, once 20 have. Machines that are not found do not
     /// count.
-    #[arg(long, value_name = "N|P%", default_value = "50%", help_heading = "Limits")]
+    #[arg(long, value_name = "N|P%", default_value = USUAL_ERRORS, help_heading = "Limits")]
     pub max_errors: MaximumErrors,
     /// Start no call after this: 90m, 8h, 06:00
     ///
@@ -375,6 +375,8 @@ pub(crate) struct ServiceOptions {
     pub token_file: Option<PathBuf>,
 }
 
+/// How many changes may fail, unless somebody says otherwise.
+pub(super) const USUAL_ERRORS: &str = "50%";
 /// All of the quota, in percent.
 pub(super) const WHOLE_SHARE: u8 = 100;
 /// What the API allows by its documentation.

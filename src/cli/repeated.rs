@@ -4,10 +4,12 @@ use clap::ValueEnum as _;
 use clap::builder::PossibleValue;
 
 use super::options::{
-    GeneralOptions, InputOptions, LimitOptions, PlanningOptions, QUOTA, QuotaOptions, ServiceOptions, WHOLE_SHARE,
+    GeneralOptions, InputOptions, LimitOptions, PlanningOptions, QUOTA, QuotaOptions, ServiceOptions, USUAL_ERRORS,
+    WHOLE_SHARE,
 };
 use super::values::StateAuth;
 use crate::api::sign_in::AuthMethod;
+use crate::dispatch::MaximumErrors;
 use crate::outside::shell_word;
 use crate::plan::changes::UnlistedPolicy;
 use crate::quota::QuotaScope;
@@ -61,9 +63,15 @@ impl QuotaOptions {
 }
 
 impl LimitOptions {
-    /// What a command must repeat that takes the same for done; with a blank before it.
-    pub(crate) const fn repeated(&self) -> &str {
-        if self.skip_missing_machines { " --skip-missing-machines" } else { "" }
+    /// What a command must repeat that takes the same for done, and bears as many failures; each option with a blank before it.
+    pub(crate) fn repeated(&self) -> String {
+        let errors = match self.max_errors {
+            MaximumErrors::Percent(percent) => format!("{percent}%"),
+            MaximumErrors::Count(count) => count.to_string(),
+        };
+        let errors = Some(errors).filter(|errors| errors != USUAL_ERRORS);
+        let errors = errors.map(|errors| format!(" --max-errors {errors}")).unwrap_or_default();
+        errors + if self.skip_missing_machines { " --skip-missing-machines" } else { "" }
     }
 }
 
@@ -121,15 +129,17 @@ mod tests {
 
     #[test]
     fn who_plans_like_this_is_advised_to_do_so_again() {
-        let line = "tagfleet resume --limit 3 --max-changes 9 --unlisted fail --no-inventory --no-bulk --skip-missing-machines";
+        let line = "tagfleet resume --limit 3 --max-changes 9 --unlisted fail --no-inventory --no-bulk --max-errors 5% \
+                    --skip-missing-machines";
         for (line, repeated, to_resume) in [
-            ("tagfleet resume --max-errors 3 --unlisted try", "", ""),
+            ("tagfleet resume --max-errors 50% --unlisted try", "", ""),
+            ("tagfleet resume --max-errors 3", " --max-errors 3", ""),
             (line, &line["tagfleet resume --limit 3".len()..], " --limit 3"),
         ] {
             let Command::Resume(resume) = Cli::try_parse_from(line.split(' ')).expect("options").command else {
                 panic!("another command");
             };
-            assert_eq!(resume.planning.repeated() + resume.changing.limits.repeated(), repeated);
+            assert_eq!(resume.planning.repeated() + &resume.changing.limits.repeated(), repeated);
             assert_eq!(resume.planning.to_resume(), to_resume);
         }
     }

@@ -112,7 +112,7 @@ impl<'a> CommandSetup<'a> {
     ) -> Result<Self, CommandError> {
         let ChangingOptions { limits, service, quota, .. } = changing;
         let mut setup = Self::new(command, sandbox, service, quota, limits.deadline)?;
-        let planned = planning.repeated() + limits.repeated();
+        let planned = planning.repeated() + &limits.repeated();
         setup.calling_options.insert_str(0, &planned);
         setup.resuming_options = planning.to_resume();
         Ok(setup)
