@@ -88,8 +88,8 @@ impl<T: Transport> Run<'_, T> {
         reason: EndReason,
         context: &RunContext,
     ) -> Result<ExitStatus, CommandError> {
+        leave_overwritten(&self.tenant.store, self.id, asked).await?;
         self.give_way(&reason, &context.screen).await?;
-        leave_overwritten(&self.tenant.store, self.key, asked).await?;
         self.tenant.store.leave_run(self.key).await?;
         self.tenant.store.begin_session(self.key, session(self.tenant, &context.reading_options)).await?;
         let mut progress = Progress::default();

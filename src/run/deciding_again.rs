@@ -86,7 +86,7 @@ pub(super) async fn decide_again<T: Transport>(
         let listing = listing(&known.operation.machine, inventory.as_ref());
         // What was left to a later run stays that run's, also where nobody knows what had become of it; unless somebody asks
         // for it once more.
-        let was_left = known.error_code.as_deref() == Some(CHANGED_SINCE);
+        let was_left = was_left(known);
         let is_wanted_again = was_left && asked == Asked::Again && !is_undo;
         let is_kept = was_left && asked == Asked::Before
             || !known.state.is_open() && !may_be_decided_again(known, listing, guard, is_wanted_again);
@@ -166,24 +166,29 @@ impl DecidedRun {
 
 /// Has a run that ends before the list was read take back what other runs have surely made otherwise since, and give way where
 /// that goes before it. Our own books are enough to know that what it did there is not so any more, and that what it still wanted
-/// was not asked for last: neither is a row that nobody came to, which might be given to the program again.
-pub(super) async fn leave_overwritten(store: &Store, run: RunKey, asked: Asked) -> Result<(), CommandError> {
+/// was not asked for last: neither is a row that nobody came to, which might be given to the program again. Where it was asked for
+/// just now, what it had found so and others may have changed, and what it had left to others, is wanted again; an undo leaves that.
+pub(super) async fn leave_overwritten(store: &Store, run_id: &str, asked: Asked) -> Result<(), CommandError> {
+    let StoredRun { key: run, description, .. } = store.run_by_id(run_id).await?;
+    let is_wanted_again = asked == Asked::Again && description.kind != RunKind::Undo;
     let later = LaterRuns::of(store, run, asked).await?;
     if asked == Asked::Again {
         store.note_asked(run).await?;
     }
-    if later.is_empty() {
+    if later.is_empty() && !is_wanted_again {
         return Ok(());
     }
     let (mut overruled, mut overwritten) = (Vec::new(), Vec::new());
     for known in known_operations(store, run).await? {
         let wanted = known.operation.change.leaves();
-        let written = later.written(&known, Held::Unknown).filter(|written| *written != Held::Unknown);
-        let is_overwritten = written.is_some_and(|written| written != wanted);
+        let written = later.written(&known, Held::Unknown).filter(|written| *written != wanted);
+        let is_overwritten = written.is_some_and(|written| written != Held::Unknown);
         let is_overruled = later.overrule(&known, Held::Unknown);
         match known.state {
             OperationState::Succeeded if is_overwritten && !is_overruled => overwritten.push(known.id),
             OperationState::Succeeded if is_overwritten => overruled.push(known.id),
+            OperationState::Unchanged if is_wanted_again && written.is_some() => overwritten.push(known.id),
+            OperationState::NotAttempted if is_wanted_again && was_left(&known) => overwritten.push(known.id),
             // What may have been done stays so, and says so.
             OperationState::Pending | OperationState::Refused | OperationState::Unknown | OperationState::Failed
                 if is_overruled && asked == Asked::Before =>
@@ -244,6 +249,11 @@ async fn known_operations(store: &Store, run: RunKey) -> Result<Vec<KnownOperati
         last = Some(end.id);
         all.extend(known);
     }
+}
+
+/// Whether it was left to whoever had changed it since.
+fn was_left(known: &KnownOperation) -> bool {
+    known.error_code.as_deref() == Some(CHANGED_SINCE)
 }
 
 fn is_left_out(known: &KnownOperation) -> bool {

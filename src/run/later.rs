@@ -57,22 +57,29 @@ impl LaterRuns {
     /// What the last write after this outcome left; nothing is known where it may have taken effect or not, and today nobody
     /// can see that it did.
     pub(super) fn written(&self, known: &KnownOperation, today: Held) -> Option<Held> {
-        let last = self.last(known, |_| true)?;
+        let last = self.backwards(known).next()?;
         Some(if is_sure(last, today) { last.wrote } else { Held::Unknown })
     }
 
-    /// Whether a run that goes before this one has surely made something else of it than this operation wants: that stays. What
-    /// this one has done already is over where that may be so: it would be done again over what was asked for later.
+    /// Whether a run that goes before this one has surely made something else of it than this operation wants: that stays, also
+    /// where another one may have written something else again. What this one has done already is over where that may be so: it
+    /// would be done again over what was asked for later.
     pub(super) fn overrule(&self, known: &KnownOperation, today: Held) -> bool {
-        let Some(last) = self.last(known, |run| self.overruling.contains(&run)) else { return false };
-        let counts = is_sure(last, today) || known.state == OperationState::Succeeded;
-        counts && last.wrote != Held::Unknown && last.wrote != known.operation.change.leaves()
+        let is_other = |write: &SlotWrite| ![Held::Unknown, known.operation.change.leaves()].contains(&write.wrote);
+        let mut may_be_overruled = false;
+        for write in self.backwards(known).filter(|write| self.overruling.contains(&write.run)) {
+            if is_sure(write, today) {
+                return is_other(write);
+            }
+            may_be_overruled |= is_other(write);
+        }
+        may_be_overruled && known.state == OperationState::Succeeded
     }
 
-    /// The last write of such a run after this outcome.
-    fn last(&self, known: &KnownOperation, counts: impl Fn(RunKey) -> bool) -> Option<&SlotWrite> {
-        let writes = self.by_slot.get(&known.operation.slot())?;
-        writes.iter().rfind(|write| write.attempt > known.last_attempt && counts(write.run))
+    /// What was written after this outcome, the last first.
+    fn backwards(&self, known: &KnownOperation) -> impl Iterator<Item = &SlotWrite> {
+        let writes = self.by_slot.get(&known.operation.slot()).into_iter().flatten();
+        writes.rev().filter(|write| write.attempt > known.last_attempt)
     }
 }
 
@@ -88,6 +95,7 @@ mod tests {
 
     const HIGH: Held = Held::Value(DeviceValue::High);
     const LOW: Held = Held::Value(DeviceValue::Low);
+    const NORMAL: Held = Held::Value(DeviceValue::Normal);
 
     /// An operation that wants High, and was last sent by the third attempt.
     fn known() -> KnownOperation {
@@ -104,7 +112,7 @@ mod tests {
         }
     }
 
-    /// What runs made of its slot: run, attempt, what, and whether that is sure. Run 2 was asked for later.
+    /// What runs made of its slot: run, attempt, what, and whether that is sure. Runs 2 and 3 were asked for later.
     fn later(writes: &[(i64, i64, Held, bool)]) -> LaterRuns {
         let slot = known().operation.slot();
         let write = |&(run, attempt, wrote, surely): &_| SlotWrite {
@@ -119,7 +127,10 @@ mod tests {
             age: Age::LooksOld,
         };
         let writes = writes.iter().map(write).collect();
-        LaterRuns { by_slot: HashMap::from([(slot.clone(), writes)]), overruling: HashSet::from([RunKey(2)]) }
+        LaterRuns {
+            by_slot: HashMap::from([(slot.clone(), writes)]),
+            overruling: HashSet::from([RunKey(2), RunKey(3)]),
+        }
     }
 
     #[test]
@@ -149,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_an_older_run_writes_later_holds_and_is_no_later_word() {
-        let (older, newer) = (1, 2);
+        let (older, newer, newest) = (1, 2, 3);
         for (writes, written, is_overruled) in [
             (vec![(newer, 5, LOW, true)], Some(LOW), true),
             (vec![(older, 5, LOW, true)], Some(LOW), false),
@@ -157,6 +168,9 @@ mod tests {
             (vec![(newer, 5, HIGH, true), (older, 6, LOW, true)], Some(LOW), false),
             (vec![(newer, 5, LOW, false), (older, 6, LOW, true)], Some(LOW), false),
             (vec![(newer, 2, LOW, true), (older, 6, LOW, true)], Some(LOW), false),
+            (vec![(newer, 5, LOW, true), (newest, 6, NORMAL, false)], Some(Held::Unknown), true),
+            (vec![(newer, 5, LOW, true), (newest, 6, HIGH, false)], Some(Held::Unknown), true),
+            (vec![(newer, 5, HIGH, true), (newest, 6, LOW, false)], Some(Held::Unknown), false),
         ] {
             let (later, known) = (later(&writes), known());
             assert_eq!(later.written(&known, Held::Unknown), written, "{writes:?}");

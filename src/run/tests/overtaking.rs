@@ -35,6 +35,27 @@ fn interrupted_after(milliseconds: u64) -> Invocation {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_another_run_is_about_to_change_is_not_said_to_be_so_already() {
+    for lock_wait in [None, Some(Duration::from_hours(1))] {
+        let world = World::of(4);
+        (1..=4).for_each(|machine| world.service.change(machine, |machine| machine.tag("A")));
+        let slow = Invocation { quota: "1/1m", concurrency: 1, ..Invocation::default() };
+        let removals: String = (1..=4).map(|machine| row(machine, "A", "Remove", "")).collect();
+        let first = async { world.apply(&removals, &slow).await.exits(ExitStatus::Done) };
+        let second = async {
+            tokio::time::sleep(Duration::from_secs(90)).await;
+            let other = Invocation { joins: false, lock_wait, ..Invocation::default() };
+            let status = if lock_wait.is_some() { ExitStatus::Done } else { ExitStatus::AnotherRun };
+            world.apply(&adding("A", 4), &other).await.exits(status)
+        };
+        let (_first, second) = tokio::join!(first, second);
+        if lock_wait.is_some() {
+            assert_eq!((second.statuses(), world.service.tagged("A")), ([("succeeded".to_owned(), 4)].into(), 4));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_run_found_so_and_another_changes_beside_it_is_not_said_to_be_so() {
     let world = World::of(4);
     world.service.change(1, |machine| machine.tag("A"));

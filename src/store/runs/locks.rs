@@ -190,30 +190,35 @@ impl Store {
             .await
     }
 
-    /// What the run that stood so has still to change, sorted.
-    async fn targets_to_come(&self, run: RunKey, state: RunState) -> Result<Vec<u128>, StoreError> {
-        const TO_COME: [OperationState; 3] =
-            [OperationState::Pending, OperationState::Refused, OperationState::Unknown];
+    /// What the run that stood so has still to change, or has found so, sorted.
+    async fn targets_to_come(&self, run: RunKey, state: RunState) -> Result<Vec<Mark>, StoreError> {
         let mut targets = Vec::new();
         let tags = self.tag_marks(run).await?;
         // Of a run that was left before its end, what has failed is asked for again.
         let was_left = matches!(state, RunState::Running | RunState::Stopped);
-        let is_to_come = |state| TO_COME.contains(&state) || (was_left && state == OperationState::Failed);
-        self.for_each_target(run, &tags, is_to_come, |target, _, _| targets.push(target)).await?;
+        let is_wanted = |state: OperationState| {
+            state.is_open() || state == OperationState::Unchanged || (was_left && state == OperationState::Failed)
+        };
+        self.for_each_target(run, &tags, is_wanted, |target, _, operation| {
+            targets.push(target.of_claimant(operation.state == OperationState::Unchanged.number()));
+        })
+        .await?;
         targets.sort_unstable();
         Ok(targets)
     }
 
-    /// What a run under way changes, or has changed, of these targets.
-    async fn overlap(&self, run: RunKey, targets: &[u128]) -> Result<Option<Overlap>, StoreError> {
+    /// What a run under way changes, or has changed, of these targets; and what it is still to change of that which was found as
+    /// somebody else wants it.
+    async fn overlap(&self, run: RunKey, targets: &[Mark]) -> Result<Option<Overlap>, StoreError> {
         // What is already set and what is left out is never sent.
         const NOT_SENT: [OperationState; 2] = [OperationState::Unchanged, OperationState::NotAttempted];
         let mut found: Option<(u64, String, Option<u32>)> = None;
         let tags = self.tag_marks(run).await?;
         let is_sent = |state| !NOT_SENT.contains(&state);
-        self.for_each_target(run, &tags, is_sent, |target, machine, tag| {
-            if targets.binary_search(&target).is_ok() {
-                found.get_or_insert_with(|| (0, machine.to_owned(), tag)).0 += 1;
+        self.for_each_target(run, &tags, is_sent, |target, machine, operation| {
+            let is_to_come = OperationState::from_number(operation.state).is_none_or(OperationState::is_open);
+            if target.is_in_the_way_of(targets, is_to_come) {
+                found.get_or_insert_with(|| (0, machine.to_owned(), operation.tag)).0 += 1;
             }
         })
         .await?;
@@ -225,13 +230,13 @@ impl Store {
         Ok(Some(Overlap { operations, machine, tag }))
     }
 
-    /// Calls `take` with the target, the machine and the number of the tag of each operation in such a state.
+    /// Calls `take` with the target, the machine and each operation in such a state.
     async fn for_each_target(
         &self,
         run: RunKey,
         tags: &HashMap<u32, u128>,
         is_wanted: impl Fn(OperationState) -> bool,
-        mut take: impl FnMut(u128, &str, Option<u32>),
+        mut take: impl FnMut(Mark, &str, &Target),
     ) -> Result<(), StoreError> {
         let marks = Marks::new();
         let mut after = -1;
@@ -242,7 +247,8 @@ impl Store {
             for operation in &page {
                 if OperationState::from_number(operation.state).is_none_or(&is_wanted) {
                     let mark = operation.tag.and_then(|tag| tags.get(&tag)).copied().unwrap_or(0);
-                    take(marks.of(&(&operation.machine, mark)), &operation.machine, operation.tag);
+                    let mark = Mark::new(marks.of(&(&operation.machine, mark)), operation.wish);
+                    take(mark, &operation.machine, operation);
                 }
             }
         }
@@ -304,11 +310,41 @@ impl Marks {
     }
 }
 
+/// What an operation is about, what it wants there, and whether that was found so: in one number, as there may be a million.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Mark(u128);
+
+impl Mark {
+    /// Set where what is wanted was found so.
+    const FOUND: u128 = 1;
+    /// The bits for what is wanted and whether it was found.
+    const WISH: u128 = 0x1ff;
+
+    fn new(target: u128, wish: u8) -> Self {
+        Self(target & !Self::WISH | u128::from(wish) << 1)
+    }
+
+    const fn of_claimant(self, is_found: bool) -> Self {
+        if is_found { Self(self.0 | Self::FOUND) } else { self }
+    }
+
+    /// Whether this operation of another run keeps one of these, which are sorted, from being as it is wanted. What was found so
+    /// is changed only by one that is still to come and wants something else.
+    fn is_in_the_way_of(self, claimed: &[Self], is_to_come: bool) -> bool {
+        let target = self.0 & !Self::WISH;
+        let first = claimed.partition_point(|mark| mark.0 < target);
+        let same = claimed.iter().skip(first).take_while(|mark| mark.0 & !Self::WISH == target);
+        same.into_iter().any(|mark| mark.0 & Self::FOUND == 0 || (is_to_come && mark.0 & !Self::FOUND != self.0))
+    }
+}
+
 /// An operation as far as locks go.
 struct Target {
     number: i64,
     machine: String,
     tag: Option<u32>,
+    /// What it wants there, as a number.
+    wish: u8,
     state: u8,
 }
 
@@ -319,11 +355,13 @@ fn read_page(transaction: &Transaction<'_>, run: RunKey, after: i64) -> Result<V
              WHERE run_key = ?1 AND operation_number > ?2 ORDER BY operation_number LIMIT ?3",
         )?
         .query_map(params![run.0, after, PAGE], |row| {
-            let is_value = row.get::<u8>(2)? == CHANGE_DEVICE_VALUE;
+            let kind: u8 = row.get(2)?;
+            let is_value = kind == CHANGE_DEVICE_VALUE;
             Ok(Target {
                 number: row.get(0)?,
                 machine: row.get(1)?,
                 tag: if is_value { None } else { Some(row.get(3)?) },
+                wish: if is_value { row.get(3)? } else { kind },
                 state: row.get(4)?,
             })
         })?

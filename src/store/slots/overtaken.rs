@@ -209,7 +209,10 @@ impl LaterRun {
             let finding = SlotWrite { run, wrote, found, surely: true, answered: true, attempt, ..wish.clone() };
             (wish.slot.clone(), finding)
         }));
-        each_wish(transaction, self.key, &[OperationState::Unchanged], |found, _operation| {
+        // What it had done before it was decided about again was so then.
+        let so = [OperationState::Unchanged, OperationState::Succeeded];
+        each_wish(transaction, self.key, &so, |found, _operation| {
+            let attempt = found.attempt.max(attempt);
             let found = SlotWrite { surely: true, answered: true, attempt, ..found };
             match wishes.get(&found.slot) {
                 Some(wish) if wish.wrote == found.wrote => drop(findings.remove(&found.slot)),
@@ -219,7 +222,6 @@ impl LaterRun {
         })?;
         // What was written in another form may have made this one what it asks for, and nobody can say.
         let mut in_other_forms = Vec::new();
-        let so = [OperationState::Unchanged, OperationState::Succeeded];
         each_wish(transaction, self.key, &so, |found, _operation| {
             let attempt = found.attempt.max(attempt);
             for slot in forms.of_slot(&found.slot) {

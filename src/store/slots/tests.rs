@@ -342,6 +342,24 @@ async fn the_later_wish_is_the_one_that_was_asked_for_later_and_counts_wherever_
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_run_did_before_it_was_asked_for_again_is_its_later_word_too() {
+    let place = Place::new();
+    let process = place.process().await;
+    let first = process.run("first", &[("High", NORMAL)]).await;
+    process.done(first, &[0]).await;
+    let second = process.run("second", &[("Low", NORMAL)]).await;
+    let found = async || {
+        let findings = process.store.later_findings(second).await.expect("the store works");
+        findings.into_iter().map(|finding| (finding.run, finding.wrote, finding.surely)).collect::<Vec<_>>()
+    };
+    assert_eq!(found().await, []);
+    process.store.note_decided(first, AttemptKey(9), true).await.expect("the store works");
+    process.store.set_run_state(first, RunState::Finished).await.expect("the store works");
+    assert_eq!(found().await, [(first, Held::Value(DeviceValue::High), true)]);
+    assert_eq!(process.store.open_operations(second).await.expect("the store works"), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn which_runs_go_before_another_hangs_on_when_they_were_asked_for_and_an_undo_gives_way_to_all() {
     let place = Place::new();
     let process = place.process().await;

@@ -21,6 +21,26 @@ async fn what_was_asked_for_again_before_the_list_was_read_is_the_later_word() {
     assert_eq!(values(&world, DeviceValue::High, 1..=12), 12);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_found_so_at_first_is_wanted_again_by_whoever_asks_again_before_the_list_is_read() {
+    for is_left_before in [false, true] {
+        let world = World::of(12);
+        let before = world.apply(&setting("High", 1..=1), &Invocation::default()).await.exits(ExitStatus::Done);
+        let run = world.apply(&setting("High", 1..=12), &interrupted_after(600)).await.exits(ExitStatus::StoppedEarly);
+        assert_eq!((run.rows()[0]["status"].as_str(), run.run_id() == before.run_id()), ("unchanged", false));
+        let fresh = Invocation { joins: false, ..Invocation::default() };
+        world.apply(&setting("Low", 1..=1), &fresh).await.exits(ExitStatus::Done);
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        if is_left_before {
+            let left = world.resume(Some(&run.run_id()), &interrupted_after(250)).await.exits(ExitStatus::StoppedEarly);
+            assert_eq!(left.rows()[0]["error_code"], "changed_since", "{}", left.data);
+        }
+        world.apply(&setting("High", 1..=12), &interrupted_after(50)).await.exits(ExitStatus::StoppedEarly);
+        world.resume(Some(&run.run_id()), &Invocation::default()).await.exits(ExitStatus::Done);
+        assert_eq!(values(&world, DeviceValue::High, 1..=12), 12, "{is_left_before}");
+    }
+}
+
 /// Asks on the command line that the machines 1 to 12 get a tag.
 async fn adding_to_all(world: &World, how: &Invocation) -> Said {
     let machines: String = (1..=12).flat_map(|machine| [id(machine).to_string(), "\n".to_owned()]).collect();

@@ -187,6 +187,29 @@ async fn only_what_is_to_be_sent_stands_against_what_may_be_or_was_sent() {
 }
 
 #[tokio::test]
+async fn what_was_found_as_it_is_wanted_is_in_the_way_of_nobody_but_who_is_still_to_change_it() {
+    use OperationState::{Failed, NotAttempted, Pending, Refused, Succeeded, Unchanged, Unknown};
+    let place = Place::new();
+    let (one, other) = (place.process().await, place.process().await);
+    let first = one.prepare("first", &[(1, Remove("A")), (2, Remove("b"))]).await;
+    assert!(one.claim(first).await.is_granted());
+    for (number, (changes, is_opposite)) in
+        [([(1, Add("a"))], true), ([(1, Remove("A"))], false), ([(2, Add("B"))], true), ([(1, Add("B"))], false)]
+            .into_iter()
+            .enumerate()
+    {
+        let second = other.prepare(&format!("second {number}"), &changes).await;
+        other.set_states(second, Unchanged).await;
+        for state in [Pending, Refused, Unknown, Succeeded, Failed, Unchanged, NotAttempted] {
+            one.set_states(first, state).await;
+            let is_held = !other.claim(second).await.is_granted();
+            assert_eq!(is_held, is_opposite && state.is_open(), "{number} {state:?}");
+            other.0.set_run_state(second, RunState::Stopped).await.expect("the store works");
+        }
+    }
+}
+
+#[tokio::test]
 async fn accounts_and_hosts_are_apart_and_what_is_being_prepared_holds_nothing() {
     let place = Place::new();
     let (one, other) = (place.process().await, place.process().await);
