@@ -137,7 +137,7 @@ pub mod sandbox;
 mod store;
 mod words;
 
-pub use commands::execute;
+pub use commands::{execute, spare_address_space};
 
 /// What the benchmarks measure. Nothing else is reached for from outside, but for the sandbox by the tests of the program.
 #[doc(hidden)]
@@ -160,29 +160,6 @@ pub fn prefer_small_pages() {
     #[cfg(target_os = "linux")]
     // A system that has none refuses.
     let _none_there = rustix::thread::disable_transparent_huge_pages(true);
-}
-
-/// Has memory be reserved in small parts where a limit on the address space (`ulimit -v`) leaves little more than allocators
-/// reserve at once, ours a gigabyte and that of C libraries 128 MiB for each thread: nothing would be left for the threads. They
-/// read that before anything else happens, so the program begins anew, in the same process.
-pub fn spare_address_space() {
-    #[cfg(unix)]
-    {
-        use std::os::unix::process::CommandExt;
-        const OUR_PARTS: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "16MiB");
-        const PARTS_OF_C: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
-        const PLENTY_BYTES: u64 = 8 << 30;
-        let limit = rustix::process::getrlimit(rustix::process::Resource::As).current;
-        if limit.is_none_or(|bytes| bytes >= PLENTY_BYTES) || std::env::var_os(OUR_PARTS.0).is_some() {
-            return;
-        }
-        let mut words = std::env::args_os();
-        if let (Ok(program), Some(name)) = (std::env::current_exe(), words.next()) {
-            let mut anew = std::process::Command::new(program);
-            // Where it cannot begin anew, it goes on as it is.
-            let _refused = anew.arg0(name).args(words).envs([OUR_PARTS, PARTS_OF_C]).exec();
-        }
-    }
 }
 
 /// Keeps secrets in memory from being written to disk when the process dies.

@@ -41,6 +41,7 @@ mod verify;
 mod watching;
 
 pub use self::process::execute;
+pub use self::process_limits::spare_address_space;
 use crate::config::ConfigError;
 use crate::exit::{CommandError, ExitStatus, sign_in_status};
 

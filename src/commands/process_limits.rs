@@ -20,6 +20,29 @@ const MEBIBYTE: u64 = 1 << 20;
 /// it every few megabytes.
 const FILE_SIZE_MINIMUM_BYTES: u64 = 32 * 1024 * 1024;
 
+/// Has memory be reserved in small parts where a limit on the address space (`ulimit -v`) leaves little more than allocators
+/// reserve at once, ours a gigabyte and that of C libraries 128 MiB for each thread: nothing would be left for the threads. They
+/// read that before anything else happens, so the program begins anew, in the same process.
+pub fn spare_address_space() {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt;
+        const OUR_PARTS: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "16MiB");
+        const PARTS_OF_C: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
+        const PLENTY_BYTES: u64 = 8 << 30;
+        let limit = rustix::process::getrlimit(rustix::process::Resource::As).current;
+        if limit.is_none_or(|bytes| bytes >= PLENTY_BYTES) || std::env::var_os(OUR_PARTS.0).is_some() {
+            return;
+        }
+        let mut words = std::env::args_os();
+        if let (Ok(program), Some(name)) = (std::env::current_exe(), words.next()) {
+            let mut anew = std::process::Command::new(program);
+            // Where it cannot begin anew, it goes on as it is.
+            let _refused = anew.arg0(name).args(words).envs([OUR_PARTS, PARTS_OF_C]).exec();
+        }
+    }
+}
+
 /// Makes sure that a command can begin at all: the runtime panics where it may open no pipe, and whatever needs memory that is
 /// not to be had ends the process.
 pub(super) fn allow_to_begin() -> Result<(), CommandError> {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::advice::{self, is_on_server, move_away};
 use super::database_failure::{DatabaseFailure, Trouble};
 use super::file_names::DATABASE_NAME;
-use super::sql::{OLDEST_VERSION, SqlError};
+use super::sql::SqlError;
 use crate::outside::shown;
-use crate::quota::ages::{HELD_ON_THE_WAY, LONGEST_TIME_OUT, SENT_WITHIN};
 use crate::words::counted;
 
 /// Why the state cannot be read or written. Clones share the cause.
@@ -245,7 +245,7 @@ impl StoreError {
             ),
             Self::NetworkFilesystem { .. } => "name a directory on a local disk with --state-dir".to_owned(),
             Self::Foreign { .. } => "name another directory with --state-dir".to_owned(),
-            Self::NotGranted { .. } => GRANT.to_owned(),
+            Self::NotGranted { .. } => advice::GRANT.to_owned(),
             Self::Older { .. } => {
                 "let whoever made them bring them up to date with `tagfleet state init`; what is there stays".to_owned()
             }
@@ -274,7 +274,7 @@ impl StoreError {
                  does not know of the calls of the last hour: begin with one only when that has passed",
                 shown(path)
             ),
-            Self::Database { path, source } => return hint_for_database(path, source),
+            Self::Database { path, source } => return advice::for_database(path, source),
             Self::AnswersLost { path, source, .. } => format!(
                 "what was in flight may have been done: run the same command again once {}, and it finds out",
                 match source.trouble {
@@ -289,98 +289,6 @@ impl StoreError {
             Self::NoSuchRun(_) | Self::Closed => return None,
         })
     }
-}
-
-/// What to do about a database, by what ails it.
-fn hint_for_database(path: &Path, source: &DatabaseFailure) -> Option<String> {
-    Some(match source.trouble {
-        Trouble::Full => {
-            "make room on that disk, then run the same command again; whatever was stored holds".to_owned()
-        }
-        Trouble::Damaged if is_on_server(path) => format!("put back a copy of the database, or use another: {NEW_STATE}"),
-        Trouble::Damaged => move_away(path),
-        Trouble::Busy => "look for a stuck tagfleet, or a backup tool that holds the file".to_owned(),
-        Trouble::NotWritable => format!(
-            "check who owns the file and its directory ({}), and whether the disk is mounted read-only",
-            shown(path.parent().unwrap_or(path))
-        ),
-        Trouble::Disk => {
-            "look for the disk's errors in the system's log, then run the same command again; whatever was \
-             stored holds"
-                .to_owned()
-        }
-        Trouble::DiskSilent => {
-            "look into the system's log, or for a backup that has frozen the disk; then run the same command again; \
-             whatever was stored holds"
-                .to_owned()
-        }
-        Trouble::FileSize => {
-            "raise the limit (ulimit -f unlimited), then run the same command again; whatever was stored holds"
-                .to_owned()
-        }
-        Trouble::Memory => {
-            "raise the limit (ulimit -v unlimited), or give the machine more memory, then run the same command \
-             again; whatever was stored holds"
-                .to_owned()
-        }
-        Trouble::DamagedOnServer => {
-            format!(
-                "somebody has changed the tables of the schema tagfleet: put back a copy, or use another database: {NEW_STATE}"
-            )
-        }
-        Trouble::TablesGone => format!(
-            "check that this user still has usage on the schema tagfleet; if its tables are gone, put back a copy, or use \
-             another database: {NEW_STATE}"
-        ),
-        Trouble::HeldOnServer => {
-            "look for who holds them (pg_stat_activity and pg_locks on the server), then run the same command again"
-                .to_owned()
-        }
-        Trouble::PoolMode => "have the pooler keep transactions together (pool_mode = transaction)".to_owned(),
-        Trouble::Encoding => {
-            "make one with ENCODING 'UTF8' TEMPLATE template0, and name it in --state".to_owned()
-        }
-        Trouble::Unreachable => {
-            "check host and port, the server, and the network between; then run the same command again".to_owned()
-        }
-        Trouble::Untrusted(why) => why.hint().to_owned(),
-        Trouble::NoPassword => return source.hint().map(str::to_owned),
-        Trouble::NoPasswordYet => {
-            const WAY: &str =
-                "check the way to whoever gives the tokens for --state-auth, then run the same command again";
-            source.hint().unwrap_or(WAY).to_owned()
-        }
-        Trouble::NotLetIn => "check the user and the password (PGPASSWORD, PGPASSFILE or \
-                              --state-password-file), or whose token it was (--state-auth)"
-            .to_owned(),
-        Trouble::NoDatabase => "create it, or name another one in --state".to_owned(),
-        Trouble::NotAllowed => GRANT.to_owned(),
-        Trouble::OldServer => {
-            format!(
-                "tagfleet needs PostgreSQL {OLDEST_VERSION} or later: upgrade the server, or name another one in --state"
-            )
-        }
-        Trouble::Standby => {
-            "name the primary server in --state, or see why it only reads (default_transaction_read_only; a disk that is \
-             nearly full)"
-                .to_owned()
-        }
-        Trouble::CommitsLost => {
-            format!(
-                "nothing more was sent, and no call starts for {} seconds and the longest window of the quota: \
-                 see how the run stands with tagfleet runs, then run the same command again",
-                (SENT_WITHIN + LONGEST_TIME_OUT + HELD_ON_THE_WAY).as_secs()
-            )
-        }
-        Trouble::ConnectionFile => "check the path and its permissions".to_owned(),
-        Trouble::Other if is_on_server(path) => "look into the server's log".to_owned(),
-        Trouble::Other => "check the disk that holds the state directory".to_owned(),
-    })
-}
-
-/// Whether a state is not in a file.
-fn is_on_server(path: &Path) -> bool {
-    path.to_str().is_some_and(|name| name.starts_with("postgresql://"))
 }
 
 /// A word for what is there.
@@ -398,24 +306,9 @@ fn database_of(path: &Path) -> PathBuf {
     path.with_file_name(DATABASE_NAME)
 }
 
-/// What is to be thought of before another state is used.
-const NEW_STATE: &str =
-    "that does not know of the calls of the last hour, so begin with it only when the hour has passed";
-/// What a role on a server needs.
-const GRANT: &str = "grant this user the schema tagfleet with its tables and sequences, or let it create that schema";
 /// What to do when nothing brings back what is lost.
 const GO_ON: &str =
     "Otherwise go on with tagfleet apply: it reads the tenant again, and waits until the quota is surely free";
-
-/// What to do about a file that nothing can be read from any more.
-fn move_away(path: &Path) -> String {
-    format!(
-        "it was left as it is: move it away with its -wal and -shm files ({}*), or put back a copy of the whole directory. \
-         Leave tagfleet.witness where it is: by it the next run knows that nobody knows which calls were made, and waits \
-         until the quota is surely free. What the tenant holds is not affected, and to repeat a file does no harm",
-        shown(path)
-    )
-}
 
 #[cfg(test)]
 mod tests {

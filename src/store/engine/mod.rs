@@ -2,9 +2,10 @@
 //! counts what was committed. What callers ask of a connection is a [`job`].
 //!
 //! How long a database that is away is waited for says [`absence`], since when [`waiting`]; what it may say of its troubles
-//! are [`error`], [`database_failure`] and [`mistrust`]. What its files are called: [`file_names`], its [`password`].
+//! are [`error`], [`database_failure`] and [`mistrust`], and what to do about them [`advice`]. What its files are called: [`file_names`], its [`password`].
 
 pub(super) mod absence;
+mod advice;
 pub(super) mod commits;
 pub(super) mod database_failure;
 pub(super) mod error;

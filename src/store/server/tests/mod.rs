@@ -6,6 +6,7 @@ pub(crate) mod cluster;
 mod encryption;
 mod outages;
 mod overtaken;
+mod refusals;
 mod speed;
 
 use std::sync::Arc;
