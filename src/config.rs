@@ -71,9 +71,12 @@ pub(crate) fn keep_secrets(environment: Environment<'_>) {
 
 /// Makes the password of an address known to whoever shows something; says whether there is one.
 pub(crate) fn keep_password_of(address: &str) -> bool {
-    let Ok(address) = Url::parse(address) else { return false };
-    let parameter = address.query_pairs().find(|(name, _)| name == "password").map(|(_, value)| value.into_owned());
-    let passwords = [address.password().map(str::to_owned), parameter].into_iter().flatten();
+    let url = Url::parse(address).ok();
+    let decoded = url.as_ref().and_then(|url| url.password().map(str::to_owned));
+    let parameter = url.as_ref().and_then(|url| url.query_pairs().find(|(name, _)| name == "password"));
+    let as_written = secrets::in_address(address.split_once("://").map_or(address, |(_scheme, rest)| rest));
+    let parameter = parameter.map(|(_, value)| value.into_owned());
+    let passwords = [decoded, parameter, as_written.map(str::to_owned)].into_iter().flatten();
     passwords.inspect(|password| secrets::keep(&password.as_str().into())).count() > 0
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn state_place(
 
 /// Whether an address was to be there and is not: hosts that share a state must not each go on with one of their own.
 fn is_empty(environment: Environment<'_>) -> bool {
-    environment(STATE_VARIABLE).is_some_and(|value| value.is_empty())
+    environment(STATE_VARIABLE).is_some_and(|value| value.to_str().is_some_and(|value| value.trim().is_empty()))
 }
 
 /// Where another state is that was named: a directory, or an address.
@@ -142,6 +142,7 @@ mod tests {
         let directory = [("TAGFLEET_STATE_DIR", "/state")];
         let server = [("TAGFLEET_STATE", SERVER)];
         let empty = [("TAGFLEET_STATE", "")];
+        let blank = [("TAGFLEET_STATE", " \n")];
         let both = [directory[0], server[0]];
         let table = [
             (Some(SERVER), None, false, &directory[..], Ok(SERVER)),
@@ -159,6 +160,7 @@ mod tests {
             ),
             (Some("/path"), None, false, &[][..], Err("a state is a postgresql:// address")),
             (None, None, false, &empty[..], Err("the environment variable TAGFLEET_STATE is empty")),
+            (None, None, false, &blank[..], Err("the environment variable TAGFLEET_STATE is empty")),
             (None, None, false, &[empty[0], directory[0]][..], Ok("/state")),
             (None, Some("/typed"), false, &empty[..], Ok("/typed")),
             (Some(SERVER), None, false, &empty[..], Ok(SERVER)),

@@ -52,6 +52,14 @@ pub(crate) fn learn(secret: &SecretString) {
     });
 }
 
+/// The password that stands in an address, without its scheme: whatever comes between the first colon and the last at sign, as
+/// people paste passwords that an address could not hold. A host and its port are no user and password.
+pub(crate) fn in_address(address: &str) -> Option<&str> {
+    let (user, rest) = address.split_once(':')?;
+    let (password, _host) = rest.rsplit_once('@')?;
+    (!user.contains('@')).then_some(password)
+}
+
 fn add(secret: &SecretString, add: impl FnOnce(&mut Known, SecretString)) {
     // Secrets are sent without the white space that a variable or a file put around them.
     let secret = secret.expose_secret().trim();

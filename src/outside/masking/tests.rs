@@ -303,3 +303,18 @@ fn whatever_a_text_holds_it_can_be_masked() {
     let entities: Vec<String> = "mask~größe&9".chars().map(|it| format!("&#{};", u32::from(it))).collect();
     assert_eq!(masked(&format!("\u{1b}[{}m", entities.concat())), "\u{1b}[***m");
 }
+
+#[test]
+fn a_password_in_an_address_is_seen_whatever_stands_in_it() {
+    for (address, password) in [
+        ("user:secret@host:5432/d", Some("secret")),
+        ("user:sec/ret?@#:x@host/d", Some("sec/ret?@#:x")),
+        (":secret@host/d", Some("secret")),
+        ("user@host:5432/d", None),
+        ("user@[::1]:5432/d?host=/a@b", None),
+        ("host:5432/d", None),
+        ("user%3Asecret@host/d", None),
+    ] {
+        assert_eq!(secrets::in_address(address), password, "{address}");
+    }
+}

@@ -23,10 +23,19 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Whoever has not shown himself for so long is dead.
 const SILENT_MICROSECONDS: i64 = 30_000_000;
 
-/// Whether nothing was heard of a process for so long that it is dead. After a takeover each has the time to come back.
+/// Whoever was seen within so long before the server started may have waited for it since.
+const LONGEST_WAIT_FOR_SERVER_MICROSECONDS: i64 = 24 * 3600 * 1_000_000;
+
+/// Whether nothing was heard of a process for so long that it is dead. After a takeover, and after a start of the server, each
+/// has the time to come back.
 fn is_silent() -> String {
+    const STARTED: &str = "CAST(extract(epoch FROM pg_postmaster_start_time()) * 1000000 AS BIGINT)";
     let is_early = takeovers::is_early();
-    format!("seen_at + {SILENT_MICROSECONDS} <= {SERVER_TIME} AND NOT ({is_early})")
+    format!(
+        "seen_at + {SILENT_MICROSECONDS} <= {SERVER_TIME} AND NOT ({is_early})
+             AND NOT ({STARTED} + {SILENT_MICROSECONDS} > {SERVER_TIME}
+                 AND seen_at > {STARTED} - {LONGEST_WAIT_FOR_SERVER_MICROSECONDS})"
+    )
 }
 
 /// Shows that this process lives, for as long as this does.

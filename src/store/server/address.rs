@@ -117,8 +117,7 @@ impl ServerAddress {
         let rest = ["postgresql://", "postgres://"].iter().find_map(|scheme| text.strip_prefix(scheme));
         let rest = rest.ok_or(AddressError::NoAddress)?;
         let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-        let authority = place.split('/').next().unwrap_or_default();
-        if authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
+        if secrets::in_address(rest).is_some() {
             return Err(AddressError::Password);
         }
         let mut mode = None;
@@ -329,6 +328,9 @@ mod tests {
         let table = [
             ("/var/lib/state", AddressError::NoAddress),
             ("postgresql://u:secret@db.example/d", AddressError::Password),
+            ("postgresql://u:secret/secret@db.example/d", AddressError::Password),
+            ("postgresql://u:secret?secret@db.example/d", AddressError::Password),
+            ("postgresql://u:secret@secret@db.example:5432/d", AddressError::Password),
             ("postgresql://u@db.example/d?password=secret", AddressError::Password),
             ("postgresql://u@db.example/d?sslmode=prefer", AddressError::UnknownMode("prefer".into())),
             ("postgresql://u@db.example/d?sslmode=disable", AddressError::NotEncrypted("db.example".into())),

@@ -298,7 +298,7 @@ async fn calls_of_the_dead_are_waited_for_since_their_host_was_seen_last_and_not
     let seen = other.admit(request(account, None, "9/1h")).await.expect("an answer");
     assert!(matches!(seen, Admission::Granted(_)), "{seen:?}");
     clock.jump(30);
-    cluster::tell(&address, "UPDATE tagfleet.process SET seen_at = seen_at - 60000000 WHERE process_key = 1");
+    cluster::tell(&address, "UPDATE tagfleet.process SET seen_at = seen_at - 90000000000 WHERE process_key = 1");
     // 45 seconds after it left the call cannot arrive any more: 5 to leave, 10 of its time-out, 30 on the way.
     let left = silent_for(other.claim_run(run).await.expect("an answer")).expect("it is dead");
     assert!((0..15).contains(&left), "{left} s");

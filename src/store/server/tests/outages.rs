@@ -185,7 +185,7 @@ async fn nobody_is_taken_for_dead_by_whoever_has_missed_the_server_itself() {
     let silent = Store::open_on(&place.address, up_for(9)).await.expect("a store");
     silent.seem_dead();
     let long_unseen = || {
-        let unseen = "UPDATE tagfleet.process SET seen_at = seen_at - 60000000 WHERE process_key = 2";
+        let unseen = "UPDATE tagfleet.process SET seen_at = seen_at - 90000000000 WHERE process_key = 2";
         cluster::tell(&place.address, unseen);
     };
     long_unseen();
@@ -203,4 +203,25 @@ async fn nobody_is_taken_for_dead_by_whoever_has_missed_the_server_itself() {
     let fresh = Store::open_on(&place.address, up_for(2)).await.expect("a store");
     assert_eq!(dead(), 1, "whoever was never without it knows better");
     drop((silent, fresh));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_just_after_the_server_has_started_takes_nobody_for_dead_who_may_have_waited_for_it() {
+    let Some(server) = cluster::Cluster::start_with(|_place| Vec::new()) else { return };
+    let place = server.new_place();
+    let living = Store::open_on(&place.address, up_for(1)).await.expect("a store");
+    let account = living.account("tenant", "app").await.expect("an account");
+    let run = new_run(&living, account, "run").await;
+    living.claim_run(run).await.expect("an answer");
+    living.identity.heartbeats.iter().for_each(crate::store::access::heartbeats::Heartbeats::stop);
+    for (last_seen, is_alive) in [("seen_at - 60000000", true), ("seen_at - 86500000000", false)] {
+        cluster::tell(&place.address, &format!("UPDATE tagfleet.process SET seen_at = {last_seen}"));
+        let fresh = Store::open_on(&place.address, up_for(70)).await.expect("a store");
+        fresh.sweep_dead_processes().await.expect("an answer");
+        let running = number(
+            &place,
+            "SELECT count(*) FROM tagfleet.process JOIN tagfleet.run USING (process_key) WHERE ended = 0",
+        );
+        assert_eq!(running == 1, is_alive, "{last_seen}");
+    }
 }
