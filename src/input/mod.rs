@@ -79,7 +79,7 @@ pub(crate) use self::oddities::tag_oddity::TagOddity;
 pub(crate) use self::oddities::unicode::folded;
 pub(crate) use self::readers::list::{List, ListError, ListOptions, ListRemedy};
 pub(crate) use self::sheet::Sheet;
-pub(crate) use self::sheet::records::records;
+pub(crate) use self::sheet::records::{RecordCells, records};
 pub(crate) use self::sheet::rivals::ColumnChange;
 pub(crate) use self::sheet::writer::SheetWriter;
 pub(crate) use self::structure::columns::{

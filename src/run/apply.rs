@@ -6,7 +6,7 @@ use super::RunContext;
 use super::carrying_out::{Run, RunOptions, new_run_id};
 use super::claim::{claim, claim_by_name};
 use super::input::CheckedInput;
-use super::join::{Remembered, candidates, carry_into, input_digest, is_of_file, join, operations_digest, remembered};
+use super::join::{candidates, carry_into, input_digest, is_of_file, join, operations_digest, remembered};
 use super::later::Asked;
 use super::order_digest::OrderDigest;
 use super::planning::{Planned, PlanningOptions, add_reading, end_reason, make_plan};
@@ -198,11 +198,8 @@ impl<'a, T: Transport> Application<'a, T> {
             return Ok(None);
         }
         store.take_over(run).await?;
-        let mut known = Remembered::default();
-        if unfinished.run.description.input_digest == new_run.input_digest {
-            known = remembered(store, run, &planned).await?;
-            planned.plan.machines.remember(&known.done, planned.inventory.as_ref());
-        }
+        let known = remembered(store, &unfinished.run, &mut self.input, &planned).await?;
+        planned.plan.machines.remember(&known.done, planned.inventory.as_ref());
         // Whoever was at it may have done some of it since the list was read.
         let settings = self.order.planning.settings;
         let mut planned = planned.with_todays_writes(self.tenant, settings).await?;

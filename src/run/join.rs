@@ -10,12 +10,13 @@ use super::record::record;
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
+use crate::input::{RecordCells, records};
 use crate::model::{Change, Held, MachineId, Operation, OperationId, ReferenceNumber, Request, Slot};
 use crate::plan::carrying::{Carried, Earlier, EarlierOutcome};
 use crate::plan::changes::{Decision, PlanSettings, outcome_today};
 use crate::plan::identity::{OperationsDigest, OrderedDigest};
 use crate::store::{
-    CarriedOperation, KnownOperation, NewRun, OperationState, RunKey, RunKind, RunSlot, Store, StoredChunk,
+    CarriedOperation, KnownOperation, NewRun, OperationState, RunKey, RunKind, RunSlot, Store, StoredChunk, StoredRun,
     UnfinishedRun,
 };
 
@@ -105,25 +106,29 @@ pub(super) struct Remembered {
     changes: Vec<(ReferenceNumber, Change)>,
 }
 
-/// Nothing more is to be done to a machine that no row names any more.
-pub(super) async fn remembered(store: &Store, run: RunKey, planned: &Planned) -> Result<Remembered, CommandError> {
-    let plan = &planned.plan;
-    let is_nobody = |request: &&Request| plan.machines.failure(request.machine).is_some();
-    let rows: HashMap<u32, ReferenceNumber> =
-        plan.requests().all.iter().filter(is_nobody).map(|request| (request.row.0, request.machine)).collect();
+/// Nothing more is to be done to a machine that no row names any more. A row is known again by what it says, wherever in the file
+/// it stands now.
+pub(super) async fn remembered(
+    store: &Store,
+    run: &StoredRun,
+    input: &mut CheckedInput,
+    planned: &Planned,
+) -> Result<Remembered, CommandError> {
+    let rows = rows_of_nobody(input, planned)?;
     let (mut asked, mut remembered, mut open) = (HashMap::new(), Remembered::default(), HashSet::new());
     let mut first_row = 1;
-    while !rows.is_empty() {
-        let Some(StoredChunk { input, .. }) = store.chunk(run, first_row).await? else { break };
-        for (place, operations) in (input.first_row..).zip(&input.operations) {
-            let name = rows.get(&input.number(place));
+    while !rows.is_empty() && run.description.header == input.sheet.header {
+        let Some(StoredChunk { input, .. }) = store.chunk(run.key, first_row).await? else { break };
+        let said = records(run.description.delimiter, &input.records).cells();
+        for ((place, operations), cells) in (input.first_row..).zip(&input.operations).zip(said) {
+            let name = rows.get(&cells);
             asked.extend(name.into_iter().flat_map(|name| operations.iter().map(|operation| (*operation, *name))));
             first_row = place + 1;
         }
     }
     let mut last = None;
     while !asked.is_empty() {
-        let known = store.known_operations(run, last, OPERATIONS_AT_ONCE).await?;
+        let known = store.known_operations(run.key, last, OPERATIONS_AT_ONCE).await?;
         let Some(end) = known.last() else { break };
         last = Some(end.id);
         for known in known {
@@ -142,6 +147,32 @@ pub(super) async fn remembered(store: &Store, run: RunKey, planned: &Planned) ->
     }
     remembered.done.retain(|name, _machine| !open.contains(name));
     Ok(remembered)
+}
+
+/// The rows whose names lead to nobody, by what they say.
+fn rows_of_nobody(
+    input: &mut CheckedInput,
+    planned: &Planned,
+) -> Result<HashMap<RecordCells, ReferenceNumber>, CommandError> {
+    let plan = &planned.plan;
+    let is_nobody = |request: &&Request| plan.machines.failure(request.machine).is_some();
+    let numbers: HashMap<u32, ReferenceNumber> =
+        plan.requests().all.iter().filter(is_nobody).map(|request| (request.row.0, request.machine)).collect();
+    let mut rows = HashMap::new();
+    if numbers.is_empty() {
+        return Ok(rows);
+    }
+    let delimiter = input.sheet.dialect.delimiter;
+    for chunk in input.sheet.chunks() {
+        let chunk = chunk.map_err(|source| CommandError::new(ExitStatus::StorageFailed, source, None))?;
+        for (place, cells) in (0_u32..).zip(records(delimiter, chunk.text.as_bytes()).cells()) {
+            let number = chunk.numbers.get(place as usize).copied().unwrap_or(chunk.first_row.0 + place);
+            if let Some(name) = numbers.get(&number) {
+                rows.insert(cells, *name);
+            }
+        }
+    }
+    Ok(rows)
 }
 
 impl Remembered {

@@ -13,6 +13,9 @@ pub(crate) fn records(delimiter: u8, text: &[u8]) -> Records<'_> {
     Records { text, position: 0, cells: Cells::new(delimiter) }
 }
 
+/// What the cells of a record say.
+pub(crate) type RecordCells = Vec<Box<[u8]>>;
+
 /// The records of a text.
 pub(crate) struct Records<'t> {
     text: &'t str,
@@ -34,6 +37,11 @@ impl Records<'_> {
         self.position = scanned.end;
         self.cells.iter(self.text).for_each(|cell| record.push_field(cell.as_bytes()));
         true
+    }
+
+    /// The records by what their cells say.
+    pub(crate) fn cells(self) -> impl Iterator<Item = RecordCells> {
+        self.map(|record| record.iter().map(Box::from).collect())
     }
 }
 

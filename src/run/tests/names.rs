@@ -24,7 +24,7 @@ async fn interrupted_after(milliseconds: u64, world: &World, rows: &str) -> Said
 
 #[tokio::test(start_paused = true)]
 async fn what_was_done_under_a_name_is_done_though_nobody_is_called_so_any_more() {
-    for change in [",,Set,High", ",A,Add,"] {
+    for (change, is_edited) in [(",,Set,High", false), (",A,Add,", false), (",,Set,High", true), (",A,Add,", true)] {
         let (world, rows) = named(change);
         let said = interrupted_after(550, &world, &rows).await;
         let done: Vec<u32> =
@@ -33,9 +33,12 @@ async fn what_was_done_under_a_name_is_done_though_nobody_is_called_so_any_more(
         world.service.list(done[0], false);
         world.service.call(done[1], "other.example");
         let writes = world.service.writes().len();
-        let said = world.apply(&rows, &Invocation::default()).await.exits(ExitStatus::Done);
-        assert_eq!(said.statuses(), [("succeeded".to_owned(), 8)].into(), "{}", said.data);
-        assert_eq!(world.service.writes().len(), writes + 8 - done.len(), "each once");
+        // Sorted otherwise, and with one more row.
+        let edited = rows.lines().rev().fold(row(8, "B", "Add", ""), |edited, line| edited + line + "\n");
+        let said = world.apply(if is_edited { &edited } else { &rows }, &Invocation::default()).await;
+        let (said, more) = (said.exits(ExitStatus::Done), usize::from(is_edited));
+        assert_eq!(said.statuses(), [("succeeded".to_owned(), 8 + more)].into(), "{}", said.data);
+        assert_eq!(world.service.writes().len(), writes + 8 - done.len() + more, "each once");
         let run = said.run_id();
         world.service.list(done[0], true);
         world.undo(&run, &Invocation::default()).await.exits(ExitStatus::Done);
