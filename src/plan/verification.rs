@@ -17,6 +17,8 @@ pub(crate) enum Finding {
     Holds,
     /// We wrote to it so recently that the list may not show yet what holds.
     Pending,
+    /// The service does not show it, or shows more than is read.
+    NotShown,
     /// It is otherwise.
     Differs,
     /// The inventory lacks the machine, or its name does not lead to one machine.
@@ -25,13 +27,14 @@ pub(crate) enum Finding {
 
 impl Finding {
     /// Every finding, in the order of summaries.
-    pub(crate) const ALL: [Self; 4] = [Self::Holds, Self::Differs, Self::Pending, Self::UnknownMachine];
+    pub(crate) const ALL: [Self; 5] = [Self::Holds, Self::Differs, Self::Pending, Self::NotShown, Self::UnknownMachine];
 
     /// The name in results and JSON.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Holds => "holds",
             Self::Pending => "pending",
+            Self::NotShown => "not_shown",
             Self::Differs => "differs",
             Self::UnknownMachine => "unknown_machine",
         }
@@ -46,13 +49,20 @@ pub(crate) fn findings(
     recent: &RecentWrites,
 ) -> Vec<(Finding, Held)> {
     let find = |operation: &PlannedOperation| {
-        if !matches!(machines.machine(operation.machine), Some(ResolvedMachine::Listed(_))) {
+        let Some(ResolvedMachine::Listed(position)) = machines.machine(operation.machine) else {
             return (Finding::UnknownMachine, Held::Unknown);
-        }
+        };
         let there = listed(machines, operation, Some(inventory));
         let tag = machines.requests().tag(operation.change);
         let written = machines.id(operation.machine, Some(inventory)).and_then(|id| recent.find(id, tag));
-        (finding(there, operation.change.leaves(), written), there)
+        let is_shown = inventory.machine(*position).is_some_and(|machine| match tag {
+            Some(_) => machine.shows_tags(),
+            None => machine.device_value_text().is_some(),
+        });
+        match finding(there, operation.change.leaves(), written) {
+            Finding::Differs if !is_shown => (Finding::NotShown, there),
+            finding => (finding, there),
+        }
     };
     operations.operations.iter().map(find).collect()
 }

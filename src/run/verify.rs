@@ -120,7 +120,7 @@ fn find(
 
 fn exit_status(totals: &VerificationTotals, skip_missing_machines: bool, is_blind: bool) -> ExitStatus {
     let missing = if skip_missing_machines { 0 } else { totals.count(Finding::UnknownMachine) };
-    let differs = is_blind || totals.count(Finding::Differs) + missing > 0;
+    let differs = is_blind || totals.count(Finding::Differs) + totals.count(Finding::NotShown) + missing > 0;
     let differences = if differs { ExitStatus::Differences } else { ExitStatus::Done };
     let invalid = if totals.invalid > 0 { ExitStatus::RowsFailed } else { ExitStatus::Done };
     differences.and(invalid)
@@ -146,13 +146,14 @@ fn asked(input: &CheckedInput, inventory: &Inventory, row: RowNumber) -> Option<
 /// The first rows that do not hold, for people.
 fn examples(input: &CheckedInput, inventory: &Inventory, rows: &[RowFinding], listed_elsewhere: bool) -> String {
     const SHOWN: usize = 10;
-    let bad: Vec<&RowFinding> =
-        rows.iter().filter(|row| matches!(row.finding, Some(Finding::Differs | Finding::UnknownMachine))).collect();
+    let is_bad =
+        |row: &&RowFinding| matches!(row.finding, Some(Finding::Differs | Finding::NotShown | Finding::UnknownMachine));
+    let bad: Vec<&RowFinding> = rows.iter().filter(is_bad).collect();
     let mut text = String::new();
     for row in bad.iter().take(SHOWN) {
         let what = match row.finding {
             Some(Finding::UnknownMachine) => row.message.clone(),
-            _ if row.found.is_empty() => "the service does not show it".to_owned(),
+            Some(Finding::NotShown) => "the service does not show it".to_owned(),
             _ => format!("there is: {}", shown(&row.found)),
         };
         // Writing into a string cannot fail.

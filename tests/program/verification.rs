@@ -39,7 +39,7 @@ fn every_row_holds_or_differs_and_says_what_is_there() {
         ("#2,B,Add,", "differs", "present as b"),
         ("#3,,,low", "differs", "Normal"),
         // The list does not show a value.
-        ("#4,,,Normal", "differs", ""),
+        ("#4,,,Normal", "not_shown", ""),
         ("#5,A,Add,", "unknown_machine", ""),
         ("web,A,Add,", "unknown_machine", ""),
         ("#1,A,Add,", "holds", "present"),
@@ -62,8 +62,9 @@ fn every_row_holds_or_differs_and_says_what_is_there() {
         "schema_version": 1,
         "rows": 10,
         "holds": 4,
-        "differs": 4,
+        "differs": 3,
         "pending": 0,
+        "not_shown": 1,
         "unknown_machine": 2,
         "invalid": 0,
         "calls": {"list": 1},
@@ -84,7 +85,8 @@ fn people_are_told_the_counts_and_the_first_rows_that_do_not_hold() {
     insta::assert_snapshot!(outcome.output(), @r#"
     5 rows of input.csv:
                 1 holds
-                3 differ
+                2 differ
+                1 is not shown by the service
                 1 names an unknown machine
       row 2: there is: present
       row 3: there is: absent; Normal

@@ -8,7 +8,7 @@ use crate::plan::recent::Age;
 
 #[test]
 fn every_row_is_found_as_the_list_shows_it() {
-    use Finding::{Differs, Holds, Pending, UnknownMachine};
+    use Finding::{Differs, Holds, NotShown, Pending, UnknownMachine};
     let inventory = inventory([
         tagged(1, &["A", "B", "E"]),
         MachineRecord { machine_tags: None, device_value: None, ..listed(2) },
@@ -53,8 +53,9 @@ fn every_row_is_found_as_the_list_shows_it() {
         ("#1,D,Remove,", Pending, Held::Absent),
         ("#1,B,Add,", Pending, Held::Present),
         ("#1,B,Remove,", Pending, Held::Present),
-        ("#2,A,Add,", Differs, Held::Unknown),
-        ("#2,,,Low", Differs, Held::Unknown),
+        ("#2,A,Add,", NotShown, Held::Unknown),
+        ("#2,A,Remove,", NotShown, Held::Unknown),
+        ("#2,,,Low", NotShown, Held::Unknown),
         ("#3,,,Low", Pending, Held::Value(DeviceValue::Low)),
         ("#3,,,High", Pending, Held::Value(DeviceValue::Low)),
         ("#3,,,Normal", Differs, Held::Value(DeviceValue::Low)),
@@ -75,9 +76,9 @@ fn every_row_is_found_as_the_list_shows_it() {
 
 #[test]
 fn the_worse_of_two_findings_is_the_greater() {
-    use Finding::{Differs, Holds, Pending, UnknownMachine};
+    use Finding::{Differs, Holds, NotShown, Pending, UnknownMachine};
     let mut all = Finding::ALL;
     all.sort();
-    assert_eq!(all, [Holds, Pending, Differs, UnknownMachine]);
-    assert_eq!(all.map(Finding::as_str), ["holds", "pending", "differs", "unknown_machine"]);
+    assert_eq!(all, [Holds, Pending, NotShown, Differs, UnknownMachine]);
+    assert_eq!(all.map(Finding::as_str), ["holds", "pending", "not_shown", "differs", "unknown_machine"]);
 }

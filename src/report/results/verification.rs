@@ -103,6 +103,7 @@ impl VerificationTotals {
             "holds": self.count(Finding::Holds),
             "differs": self.count(Finding::Differs),
             "pending": self.count(Finding::Pending),
+            "not_shown": self.count(Finding::NotShown),
             "unknown_machine": self.count(Finding::UnknownMachine),
             "invalid": self.invalid,
             "calls": {"list": list_calls},
@@ -117,6 +118,7 @@ impl VerificationTotals {
             (self.count(Finding::Holds), "holds", "hold"),
             (self.count(Finding::Differs), "differs", "differ"),
             (self.count(Finding::Pending), pending, pending),
+            (self.count(Finding::NotShown), "is not shown by the service", "are not shown by the service"),
             (self.count(Finding::UnknownMachine), "names an unknown machine", "name unknown machines"),
             (self.invalid, "is in error", "are in error"),
         ];

@@ -89,8 +89,15 @@ fn a_verification_tells_what_it_has_found() {
     };
     let standing = StatusSnapshot { drift: Some(drift), ..StatusSnapshot::default() };
     let page = moment(&Job::new("x"), &Earlier::default(), &standing, Some(10)).page();
-    let expected =
-        [("holds", 5), ("differs", 2), ("pending", 0), ("unknown_machine", 0), ("invalid", 1), ("undecided", 3)];
+    let expected = [
+        ("holds", 5),
+        ("differs", 2),
+        ("pending", 0),
+        ("not_shown", 0),
+        ("unknown_machine", 0),
+        ("invalid", 1),
+        ("undecided", 3),
+    ];
     let expected = expected.map(|(result, rows)| format!("tagfleet_drift{{job=\"x\",result=\"{result}\"}} {rows}"));
     assert_eq!(samples(&page, "drift"), expected);
     assert!(samples(&page, "run_rows").is_empty());
