@@ -36,7 +36,7 @@ fn limits_that_are_too_low_are_said_before_the_first_call_and_raised_where_they_
         assert_eq!(server.requests().len(), 0, "{limit}");
     }
     // The last ones are the worst where memory is reserved in large parts.
-    for limit in ["ulimit -S -n 16", "ulimit -n 50", "ulimit -v 300000", "ulimit -v 420000", "ulimit -v 1150000"] {
+    for limit in ["ulimit -S -n 16", "ulimit -n 50", "ulimit -v 390000", "ulimit -v 524288", "ulimit -v 1100000"] {
         let fewer = if limit.contains("50") { rehearsal().with("--concurrency 1") } else { rehearsal() };
         let (status, said) = behind(limit, fewer);
         assert_eq!(status, Some(0), "{limit}: {said}");

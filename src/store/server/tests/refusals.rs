@@ -80,7 +80,7 @@ async fn tables_that_somebody_holds_are_waited_for_also_when_a_statement_is_canc
     });
     is_taken.recv().expect("a lock");
     let asking = store.clone();
-    let asked = tokio::spawn(async move { asking.admit(request(account, Some(run), "off")).await });
+    let mut asked = tokio::spawn(async move { asking.admit(request(account, Some(run), "off")).await });
     let cancel = format!(
         "SELECT count(*) FILTER (WHERE pg_cancel_backend(pid)) FROM pg_stat_activity
          WHERE datname = '{}' AND wait_event_type = 'Lock'",
@@ -89,8 +89,11 @@ async fn tables_that_somebody_holds_are_waited_for_also_when_a_statement_is_canc
     while cluster::tell(&place.address, &cancel).as_deref() == Some("0") {
         tokio::task::yield_now().await;
     }
-    store.absences().wait_for(Option::is_some).await.expect("the store is there");
-    assert!(!asked.is_finished());
+    let mut absences = store.absences();
+    tokio::select! {
+        away = absences.wait_for(Option::is_some) => drop(away.expect("the store is there")),
+        answered = &mut asked => panic!("{answered:?}"),
+    }
     release.send(()).expect("somebody who holds it");
     holding.join().expect("no panic");
     let admission = asked.await.expect("no panic").expect("an answer");
