@@ -24,6 +24,9 @@ const LONGEST_KIND: usize = 200;
 /// Operations, tags or rows in error in one transaction.
 const ENTRIES_AT_ONCE: usize = 20_000;
 
+/// A run of so many operations is large.
+const WEIGHED_FROM: usize = 10_000;
+
 /// The code of rows about which nothing was decided, since the machines could not be read.
 pub(super) const INVENTORY_NOT_READ: &str = "inventory_not_read";
 
@@ -52,6 +55,9 @@ pub(super) async fn record(
         store.add_problems(run, problems).await?;
     }
     record_rows(store, run, input, planned).await?;
+    if planned.plan.decisions.len() >= WEIGHED_FROM {
+        store.weigh_operations().await?;
+    }
     Ok(run)
 }
 

@@ -10,6 +10,7 @@ use super::{Claimed, claimed, make_calls, new_run, request, settlement, up_for};
 use crate::clock::BootTime;
 use crate::model::{Change, ChangeKind, DeviceValue, Held, MachineId, OperationId};
 use crate::store::engine::sql::{Transaction, params};
+use crate::store::server::{PasswordSource, ServerAddress};
 use crate::store::{
     Admission, InputChunk, NewOperation, NewRun, OperationState, Refusal, SettledOperation, Store, WorkKind,
 };
@@ -220,4 +221,30 @@ async fn calls_of_a_host_that_has_fallen_silent_age_on_with_whoever_shows_himsel
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     assert!(ended.since(settled) < Duration::from_secs(3), "it is taken for as young as it was when it was first seen");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_looks_at_operations_once_many_were_stored_where_this_role_may_ask_for_it() {
+    let Some(place) = cluster::new_place() else { return };
+    let known = "SELECT CAST(greatest(reltuples, 0) AS BIGINT) FROM pg_class WHERE oid = CAST('tagfleet.operation' AS REGCLASS)";
+    let known = || cluster::tell(&place.address, known).and_then(|text| text.parse::<u32>().ok()).expect("a number");
+    let owner = Store::open_on(&place.address, up_for(1)).await.expect("a store");
+    let account = owner.account("tenant", "app").await.expect("an account");
+    new_run(&owner, account, "run").await;
+    let role = format!("role_{}", place.database);
+    cluster::tell(
+        &place.address,
+        &format!(
+            "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA tagfleet TO {role};
+             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA tagfleet TO {role};
+             GRANT USAGE ON ALL SEQUENCES IN SCHEMA tagfleet TO {role}"
+        ),
+    );
+    let text = format!("postgresql://{role}@/{}?host={}", place.database, place.socket.display());
+    let address = ServerAddress::parse(&text, PasswordSource::None, None).expect("an address");
+    let other = Store::open_on(&address, up_for(2)).await.expect("a store");
+    other.weigh_operations().await.expect("no trouble");
+    assert_eq!(known(), 0);
+    owner.weigh_operations().await.expect("no trouble");
+    assert_eq!(known(), 1);
 }
