@@ -103,9 +103,10 @@ impl Heart {
     }
 }
 
-/// Notes that a process lives. Whoever was taken for dead stays so.
+/// Notes that a process lives. Whoever was taken for dead stays so; and whoever has died, as tests have it by a time before all
+/// times, shows himself no more by what was still under way.
 pub(in crate::store) fn show(transaction: &Transaction<'_>, process_key: i64) -> Result<(), SqlError> {
-    let sql = format!("UPDATE process SET seen_at = {SERVER_TIME} WHERE process_key = ?1");
+    let sql = format!("UPDATE process SET seen_at = {SERVER_TIME} WHERE process_key = ?1 AND seen_at >= 0");
     transaction.prepare_cached(&sql)?.execute([process_key]).map(drop)
 }
 

@@ -15,7 +15,7 @@ pub(super) static NOTE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH ours AS (
              UPDATE process SET last_commit = ?2, reign = (SELECT reign FROM custody),
-                 seen_at = CASE WHEN CAST(?5 AS BIGINT) = 1 THEN {SERVER_TIME} ELSE seen_at END
+                 seen_at = CASE WHEN CAST(?5 AS BIGINT) = 1 AND seen_at >= 0 THEN {SERVER_TIME} ELSE seen_at END
              WHERE lock_name = ?1 RETURNING timeline_key)
          UPDATE timeline SET position = max(position, ?3), excess = max(excess, ?4)
          FROM ours WHERE timeline.timeline_key = ours.timeline_key"

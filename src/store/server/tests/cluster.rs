@@ -103,7 +103,7 @@ pub(crate) struct Death {
 impl Death {
     /// Tells it.
     pub(crate) fn tell(&self) {
-        self.say(0);
+        self.say(-1);
     }
 
     /// Has it known as living for ever until then: a virtual clock may let years pass in between.
