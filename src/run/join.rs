@@ -120,11 +120,12 @@ pub(super) async fn remembered(
     while !rows.is_empty() && run.description.header == input.sheet.header {
         let Some(StoredChunk { input, .. }) = store.chunk(run.key, first_row).await? else { break };
         let said = records(run.description.delimiter, &input.records).cells();
-        for ((place, operations), cells) in (input.first_row..).zip(&input.operations).zip(said) {
+        for (operations, cells) in input.operations.iter().zip(said) {
             let name = rows.get(&cells);
             asked.extend(name.into_iter().flat_map(|name| operations.iter().map(|operation| (*operation, *name))));
-            first_row = place + 1;
         }
+        // Also where the text of a damaged state has fewer rows.
+        first_row = input.first_row.saturating_add(u32::try_from(input.operations.len().max(1)).unwrap_or(u32::MAX));
     }
     let mut last = None;
     while !asked.is_empty() {
