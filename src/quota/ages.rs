@@ -51,8 +51,11 @@
 //!   younger than that. Whoever died meanwhile may have lost some, too, so the same follows. What was admitted by a commit that
 //!   is lost left before, or it is not sent, or its process has stored it again as open. Who takes part must not be lost: a
 //!   process whose entry is gone has a time in which it comes and says so.
-//! - *Nobody is alive*, and the ledger comes from elsewhere: then only wall clocks know how long that was, and
-//!   they are believed less fifteen hours.
+//! - *Nobody is alive* for a while: no clock that stamped a call is read. Whoever comes next knows from the books how old a
+//!   call was when its clock was read last. Where a server's clock has seen that, and ours has a time of day, each of them says
+//!   how long ago that was; the smaller of the two is believed less five minutes. One that was set, or that another server has
+//!   in its place, makes calls look younger, or does nothing, as long as it is not both. Where there is no server, the time of
+//!   day alone is believed less fifteen hours.
 
 use std::time::Duration;
 
@@ -98,6 +101,8 @@ pub(crate) fn assumed_end(admitted: BootTime, time_out: Duration) -> BootTime {
     admitted.plus(SENT_WITHIN).plus(time_out).plus(HELD_ON_THE_WAY)
 }
 
+#[cfg(test)]
+mod alone;
 #[cfg(test)]
 mod books;
 #[cfg(test)]

@@ -38,6 +38,18 @@ impl Adoption {
     pub(super) const fn moved(self, stamp: BootTime) -> BootTime {
         self.position.on_clock_of_asker(stamp, self.read)
     }
+
+    /// The same of a clock that nobody has read for so long at least.
+    pub(super) fn moved_after(self, stamp: BootTime, unread: Duration) -> BootTime {
+        let unread = i64::try_from(unread.as_micros()).unwrap_or(i64::MAX);
+        BootTime::from_microseconds(self.moved(stamp).as_microseconds().saturating_sub(unread))
+    }
+}
+
+/// For how long nobody has read a clock at least, where a server's clock and wall time say how long it was, in microseconds:
+/// the smaller, less the doubt.
+pub(super) fn unread_for(by_server: i64, by_wall: i64, doubt: i64) -> Duration {
+    Duration::from_micros(u64::try_from(by_server.min(by_wall) - doubt).unwrap_or(0))
 }
 
 /// What a host has seen of the clocks of others: where each stands, and what its own showed when it was first seen there.

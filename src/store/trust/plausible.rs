@@ -17,6 +17,8 @@ const FURTHEST_AHEAD: Duration = Duration::from_hours(2);
 const LONGEST_UPTIME_MICROSECONDS: i64 = 100 * 365 * 24 * 3600 * 1_000_000;
 /// Wall time is trusted to tell another clock's stamps old only beyond this: no zone or daylight mistake is larger.
 pub(super) const WALL_TIME_DOUBT_MICROSECONDS: i64 = 15 * 3600 * 1_000_000;
+/// And beyond this where a server's clock tells the same.
+pub(super) const TWO_CLOCKS_DOUBT_MICROSECONDS: i64 = 5 * 60 * 1_000_000;
 /// No clock that can be worked with is faster than others by more millionths.
 pub(super) const LARGEST_EXCESS_MILLIONTHS: u32 = 1_000_000;
 

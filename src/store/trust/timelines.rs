@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::plausible::{LARGEST_EXCESS_MILLIONTHS, WALL_TIME_DOUBT_MICROSECONDS};
+use super::plausible::{LARGEST_EXCESS_MILLIONTHS, TWO_CLOCKS_DOUBT_MICROSECONDS, WALL_TIME_DOUBT_MICROSECONDS};
 use super::unknown_calls;
 use crate::clock::{BootTime, Clock};
 use crate::quota::ages::Position;
@@ -232,6 +232,30 @@ pub(in crate::store) fn adopt_abandoned(
     Ok(())
 }
 
+/// For how long a server has not seen the clock `?1`, by its own clock.
+fn unseen() -> String {
+    format!("(SELECT {SERVER_TIME} - max(seen_at) FROM process WHERE timeline_key = ?1)")
+}
+
+/// How much longer ago a moment of the clock `?1` is at least than the position of that clock, `?3`, tells. `stamp` says when
+/// it was by that clock, and `wall` by wall time, which is `?5` now, unless it is not asked. Wall time alone is believed less
+/// fifteen hours. A server's clock has seen that clock, and where it and wall time agree, the smaller is believed less five
+/// minutes, and less what the position contains of it, `counted`: somebody would have had to set both.
+pub(super) fn unread(transaction: &Transaction<'_>, stamp: &str, wall: &str, counted: Duration) -> String {
+    let by_wall = format!("?5 - ({wall}) - (?3 - {stamp})");
+    let by_server = match transaction.sqlite() {
+        Some(_) => "0".to_owned(),
+        None => {
+            let (unseen, counted) = (unseen(), counted.as_micros());
+            format!("min(coalesce({unseen}, 0) - {counted}, {by_wall}) - {TWO_CLOCKS_DOUBT_MICROSECONDS}")
+        }
+    };
+    format!(
+        "CASE WHEN CAST(?5 AS BIGINT) IS NULL THEN 0
+             ELSE max(0, {by_wall} - {WALL_TIME_DOUBT_MICROSECONDS}, {by_server}) END"
+    )
+}
+
 /// A clock whose calls and pauses are put on ours.
 struct Adopted {
     from: Timeline,
@@ -245,26 +269,29 @@ struct Adopted {
 impl Adopted {
     /// Puts what ended on the other clock on ours, E′ = now − (position − E), so that from then on its age is known from below
     /// only, unless a server has seen that clock: then it is at most so much older as has passed since, but for `counted`.
-    /// How long an attempt took is on one clock and stays so. By a wall time that is given, an attempt of age A is at least
-    /// A − 15 h old, and what is older than any window stays behind as history.
+    /// How long an attempt took is on one clock and stays so. What is [surely older](unread) than that is put further back, and
+    /// what is older than any window stays behind as history.
     fn adopt(&self, transaction: &Transaction<'_>, counted: Duration) -> Result<(), SqlError> {
         let Self { from, own, at, wall } = *self;
         let unseen = match transaction.sqlite() {
             Some(_) => "CAST(NULL AS BIGINT)".to_owned(),
-            None => format!("(SELECT {SERVER_TIME} - max(seen_at) FROM process WHERE timeline_key = ?1)"),
+            None => unseen(),
         };
+        let older = unread(transaction, "ended", "started_at + ended - started", counted);
         transaction
             .prepare_cached(&format!(
                 "UPDATE attempt SET timeline_key = ?2, ended = ended + other.shift,
                      started = started + other.shift, assumed_end = assumed_end + other.shift,
                      adopted = CASE WHEN attempt.adopted BETWEEN 0 AND {LONGEST_UNSEEN_MICROSECONDS}
                          AND attempt.adopted <> {UNKNOWN_AGE} AND other.unseen <= {LONGEST_UNSEEN_MICROSECONDS}
-                         THEN attempt.adopted + max(other.unseen - ?8, {UNKNOWN_AGE} + 1) ELSE {UNKNOWN_AGE} END
+                         THEN attempt.adopted + max(other.unseen - ?6 - other.older, {UNKNOWN_AGE} + 1)
+                         ELSE {UNKNOWN_AGE} END
                  FROM (
-                     SELECT attempt_key AS key, {unseen} AS unseen, ?4 - ended - max(?3 - ended,
-                         coalesce(?5 - (started_at + ended - started) - ?6, ?3 - ended)) AS shift
-                     FROM attempt WHERE timeline_key = ?1 AND ended IS NOT NULL
-                         AND (CAST(?5 AS BIGINT) IS NULL OR started_at > ?5 - ?7)
+                     SELECT key, unseen, older, ?4 - ?3 - older AS shift FROM (
+                         SELECT attempt_key AS key, {unseen} AS unseen, {older} AS older
+                         FROM attempt WHERE timeline_key = ?1 AND ended IS NOT NULL
+                             AND (CAST(?5 AS BIGINT) IS NULL OR started_at > ?5 - ?7)
+                     ) AS each
                  ) AS other
                  WHERE attempt_key = other.key"
             ))?
@@ -274,12 +301,11 @@ impl Adopted {
                 from.position.as_microseconds(),
                 at.as_microseconds(),
                 wall,
-                WALL_TIME_DOUBT_MICROSECONDS,
-                KEPT_ACROSS_CLOCKS_MICROSECONDS,
                 i64::try_from(counted.as_micros()).unwrap_or(i64::MAX),
+                KEPT_ACROSS_CLOCKS_MICROSECONDS,
             ])?;
         self.adopt_pauses(transaction)?;
-        unknown_calls::adopt(transaction, (from.key, from.position), own, at, wall)
+        unknown_calls::adopt(transaction, (from.key, from.position), own, at, wall, counted)
     }
 
     /// A pause that the service asked for goes on, for up to an hour or what wall time says of it. On a clock that stands still

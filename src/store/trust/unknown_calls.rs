@@ -1,6 +1,8 @@
 //! Calls that were made and of which nobody knows: by which clock they had ended, until when, and why they are unknown.
 
-use super::plausible::WALL_TIME_DOUBT_MICROSECONDS;
+use std::time::Duration;
+
+use super::timelines;
 use crate::clock::BootTime;
 use crate::store::engine::sql::{Optional, SqlError, Transaction, params};
 
@@ -104,21 +106,20 @@ pub(super) fn adopt(
     own: i64,
     now: BootTime,
     now_wall: Option<i64>,
+    counted: Duration,
 ) -> Result<(), SqlError> {
+    let older = timelines::unread(
+        transaction,
+        "unknown_until",
+        "coalesce(unknown_until_at, ?5 - (?3 - unknown_until))",
+        counted,
+    );
     transaction
-        .prepare_cached(
-            "UPDATE custody SET unknown_timeline = ?2, unknown_until = ?4 - max(?3 - unknown_until,
-                 coalesce(?5 - unknown_until_at - ?6, ?3 - unknown_until))
-             WHERE unknown_timeline = ?1",
-        )?
-        .execute(params![
-            from,
-            own,
-            from_position.as_microseconds(),
-            now.as_microseconds(),
-            now_wall,
-            WALL_TIME_DOUBT_MICROSECONDS,
-        ])?;
+        .prepare_cached(&format!(
+            "UPDATE custody SET unknown_timeline = ?2, unknown_until = ?4 - (?3 - unknown_until) - ({older})
+             WHERE unknown_timeline = ?1"
+        ))?
+        .execute(params![from, own, from_position.as_microseconds(), now.as_microseconds(), now_wall,])?;
     transaction.forget::<Option<UnknownCallsOf>>();
     Ok(())
 }
