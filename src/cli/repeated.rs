@@ -4,14 +4,15 @@ use clap::ValueEnum as _;
 use clap::builder::PossibleValue;
 
 use super::options::{
-    GeneralOptions, InputOptions, LimitOptions, PlanningOptions, QUOTA, QuotaOptions, ServiceOptions, USUAL_ERRORS,
-    WHOLE_SHARE,
+    GeneralOptions, GuardOptions, InputOptions, LimitOptions, PlanningOptions, QUOTA, QuotaOptions, ServiceOptions,
+    USUAL_ERRORS, WHOLE_SHARE,
 };
 use super::values::StateAuth;
 use crate::api::sign_in::AuthMethod;
 use crate::dispatch::MaximumErrors;
 use crate::outside::shell_word;
 use crate::plan::changes::UnlistedPolicy;
+use crate::plan::guard::Bound;
 use crate::quota::QuotaScope;
 
 impl GeneralOptions {
@@ -87,6 +88,21 @@ impl PlanningOptions {
     /// What the command must repeat that goes on with what this one began; what is fed back is the rest of a canary.
     pub(crate) fn to_resume(&self) -> String {
         self.limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default()
+    }
+}
+
+impl GuardOptions {
+    /// What a command must repeat that feeds rows back, so that they pass by no guard: the shares are of the tenant's machines,
+    /// whatever stands in a file. Each option has a blank before it.
+    pub(crate) fn repeated(&self) -> String {
+        let share = |name: &str, bound: Option<Bound>| match bound {
+            Some(Bound::Share { percent, count }) => format!(" --{name} {percent}%,{count}"),
+            Some(Bound::Ceiling(most)) => format!(" --{name} {most}"),
+            None => String::new(),
+        };
+        let guards = share("guard-removals", self.guard_removals) + &share("guard-changes", self.guard_changes);
+        let ceiling = |name: &str, most: Option<u32>| share(name, most.map(Bound::Ceiling));
+        guards + &ceiling("allow-removals", self.allow_removals) + &ceiling("allow-changes", self.allow_changes)
     }
 }
 

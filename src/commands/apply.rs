@@ -26,7 +26,7 @@ pub(super) async fn apply(options: ApplyOptions, command: CommandContext<'_>) ->
     }
     let planning = planning_options(&options.planning, guard(&options.guard, options.planning.no_inventory)?);
     // What the command line lacks is told before the consent that it lacks, too.
-    let reading_options = options.input.repeated();
+    let reading_options = options.input.repeated() + &options.guard.repeated();
     let input = input_order(&options.input, &command.general.settings, planning.inventory)?;
     let target = rows_target("results", options.output.as_deref(), command.general)?;
     let asks = asks(options.changing.limits.yes, options.sandbox, !is_piped)?;

@@ -258,6 +258,8 @@ impl<'a, T: Transport> Application<'a, T> {
             };
             return run.give_up(Asked::Again, reason, context).await;
         }
+        // What is fed back is all of it, and no rest of a canary.
+        context.reading_options.push_str(&context.resuming_options);
         let machines = Resolution::of(&self.input.sheet.requests, None);
         let (own, settings) = (OwnWrites::default(), PlanSettings::default());
         let plan = Plan::of(Arc::clone(&self.input.operations), machines, None, &own.recent, settings);

@@ -1,5 +1,7 @@
 //! `--guard-removals` and `--guard-changes`: what an unattended run may do at most.
 
+use tagfleet::sandbox::{CallKind, Mishap};
+
 use crate::machines::with_ids;
 use crate::rehearsal::Rehearsal;
 use crate::stand_in::StandIn;
@@ -66,4 +68,19 @@ fn a_guard_is_a_share_and_a_number_and_needs_the_list() {
     let server = tenant().serve();
     orders(&server, "--guard-removals 10").run().exits(2).says(&["is not a share and a number such as 10%,10"]);
     orders(&server, "--guard-changes 10%,10 --no-inventory").run().exits(2);
+}
+
+#[test]
+fn whoever_feeds_back_what_was_never_planned_passes_by_no_bound() {
+    let tenant = tenant();
+    let server = tenant.serve_with([
+        Mishap::refusing(403, "Forbidden", "the app lacks a permission").on(&[CallKind::List, CallKind::Get])
+    ]);
+    let bounds = "--limit 2 --guard-removals 10%,3 --guard-changes 30%,6 --allow-removals 4 --max-changes 9";
+    let outcome = orders(&server, &format!("{bounds} --json")).run().exits(4);
+    let next = outcome.summary()["next"].as_str().expect("a command").to_owned();
+    assert!(next.starts_with("tagfleet apply input.failed.csv "), "{next}");
+    for bound in bounds.split(" --") {
+        assert!(next.contains(bound.trim_start_matches("--")), "{next} lacks {bound}");
+    }
 }
