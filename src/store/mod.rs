@@ -63,6 +63,8 @@ pub(crate) use runs::declarations::{DeclarationInForce, Declared};
 pub(crate) use runs::locks::{Claim, Holder};
 pub(crate) use runs::notes::{ForetoldPoint, KeptLimit, MachineKind, NewRunSession, RunSession, RunSessionEnd};
 pub(crate) use runs::resumption::{CarriedOperation, DecidedAnew, KnownOperation, UnfinishedRun};
+#[cfg(test)]
+pub(crate) use server::tests::cluster::InPlace;
 pub(crate) use server::{AddressError, PasswordSource, ServerAddress};
 pub(crate) use slots::RecentSlotWrites;
 pub(crate) use trust::presence::lose_shared_memory;

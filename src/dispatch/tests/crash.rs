@@ -12,6 +12,7 @@ use super::*;
 use crate::api::sign_in::SignInError;
 use crate::api::{Answer, TokenGeneration};
 use crate::model::{Change, DeviceValue, Held, MachineId, OperationId, Tag, TagAction, TagNumber};
+use crate::quota::ages::LONGEST_TIME_OUT;
 use crate::sandbox::in_memory::{InMemory, change_of, is_success, machines_of};
 use crate::sandbox::{SandboxMachine, SandboxSettings};
 use crate::store::{NewOperation, OperationState, RunState, StoredRun};
@@ -88,7 +89,13 @@ async fn live(service: &Arc<Service>, store: &Store, clock: &SharedClock) -> Res
         Err(error) => return Err(error),
     };
     let run = if let Some(run) = known {
-        assert!(store.claim_run(run.key).await?.is_granted());
+        // What the dead one had in flight may arrive for a while, which only a server cannot tell from a process that lives.
+        let mut waits = 0;
+        while !store.claim_run(run.key).await?.is_granted() {
+            waits += 1;
+            assert!(waits < 10, "it is never granted");
+            tokio::time::sleep(LONGEST_TIME_OUT).await;
+        }
         store.take_over(run.key).await?;
         run.key
     } else {

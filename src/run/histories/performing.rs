@@ -12,9 +12,10 @@ use super::history::{Command, Deed, History, Label, Row, Step};
 use super::process::Process;
 use super::rules_file::RulesFile;
 use super::service::{BEGINNING, Service};
-use super::telling::Told;
+use super::telling::{End, Told};
 use super::truth::{CommandNumber, Log, Moment, Wish};
 use crate::clock::{BootId, BootTime, Clock, SharedClock};
+use crate::store::InPlace;
 
 /// A history that was performed.
 pub(super) struct Performance {
@@ -59,10 +60,16 @@ impl Clock for MachineClock {
     }
 }
 
+/// After so long whoever has died on a server is known to be dead, and nothing that he had in flight can arrive any more: where
+/// nobody has watched it, the server's clock is believed less five minutes.
+const LONGEST_UNTIL_DEATH_IS_KNOWN: Duration = Duration::from_mins(8);
+
 /// Everything that a history is about.
 struct World {
     service: Arc<Service>,
     directory: TempDir,
+    /// The database that stands for it, where states are wanted on a server.
+    on_server: Option<InPlace>,
     clock: SharedClock,
     set_by: Arc<Mutex<i64>>,
     boots: u64,
@@ -77,9 +84,12 @@ impl World {
         let service = Arc::new(Service::new(history.habits.clone(), &history.machines));
         let set_by = Arc::new(Mutex::new(0));
         let clock = machine_clock(0, Duration::ZERO, &set_by);
+        let (directory, true_time) = (directory(), Arc::clone(&service));
+        let server_clock = move || (wall_time_at(true_time.now())).as_microsecond();
         Self {
+            on_server: InPlace::of(&directory.path().join("state"), Box::new(server_clock)),
             service,
-            directory: directory(),
+            directory,
             clock,
             set_by,
             boots: 0,
@@ -93,6 +103,9 @@ impl World {
     async fn take(&mut self, step: &Step) {
         // So that no two processes begin at the same moment.
         tokio::time::sleep(Duration::from_millis(7)).await;
+        if self.on_server.is_some() && self.told.iter().rev().take(2).any(|told| told.end == End::Killed) {
+            tokio::time::sleep(LONGEST_UNTIL_DEATH_IS_KNOWN).await;
+        }
         match step {
             Step::Write { file, rows } => self.files[*file].clone_from(rows),
             Step::Declare { file, rules } => self.rules[*file] = Some(rules.clone()),
@@ -177,14 +190,19 @@ pub(super) fn happen(service: &Service, step: &Step) {
 }
 
 fn machine_clock(boot: u64, true_time: Moment, set_by: &Arc<Mutex<i64>>) -> SharedClock {
-    let beginning: Timestamp = BEGINNING.parse().expect("a time");
     Arc::new(MachineClock {
         boot_id: BootId::new(format!("boot {boot}")),
         started: Instant::now(),
         boot_origin: BootTime::from_microseconds(20_000_000 + i64::try_from(boot % 5).expect("small") * 3_000_000_000),
-        wall_origin: beginning.checked_add(true_time).expect("this century"),
+        wall_origin: wall_time_at(true_time),
         set_by: Arc::clone(set_by),
     })
+}
+
+/// The time of day by a clock that is right.
+fn wall_time_at(true_time: Moment) -> Timestamp {
+    let beginning: Timestamp = BEGINNING.parse().expect("a time");
+    beginning.checked_add(true_time).expect("this century")
 }
 
 /// A directory in memory where there is one: nothing in it has to outlive the test.

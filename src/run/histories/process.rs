@@ -186,7 +186,7 @@ impl Process {
                 store.count_commits(most_commits, commits).await?;
             }
             let done = Box::pin(self.work_in(store.clone(), input, waiting, rules, &mut context)).await;
-            store.put_in_order_at_once()?;
+            store.put_in_order_at_once().await?;
             done
         };
         let done: Result<_, CommandError> = Box::pin(done).await;

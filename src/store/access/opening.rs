@@ -166,7 +166,12 @@ impl Store {
     /// runtime's thread, so that all of them do everything in the same order each time.
     pub(crate) async fn open_for_simulation(directory: &Path, clock: SharedClock) -> Result<Self, StoreError> {
         if let Some(address) = server::tests::cluster::in_place_of(directory) {
-            return Self::open_on(&address, clock).await.inspect(|store| store.die_with_its_handles(address));
+            let keeps_time = server::tests::virtual_time::is_kept(&address);
+            let store = Self::open_on(&address, clock).await?;
+            if !keeps_time {
+                store.die_with_its_handles(address);
+            }
+            return Ok(store);
         }
         let file = directory.join(DATABASE_NAME);
         if !file.exists() {
@@ -186,10 +191,16 @@ impl Store {
         Ok(store)
     }
 
-    /// Leaves the database in one file, as whoever ends in order does; on the runtime's thread, like everything else.
-    pub(crate) fn put_in_order_at_once(&self) -> Result<(), StoreError> {
-        let directory = self.identity.state_directory();
-        directory.map_or(Ok(()), |directory| custody::put_in_order(&directory.join(DATABASE_NAME)))
+    /// Leaves the database in one file, as whoever ends in order does; on the runtime's thread, like everything else. From a
+    /// server it takes its leave.
+    pub(crate) async fn put_in_order_at_once(&self) -> Result<(), StoreError> {
+        match self.identity.state_directory() {
+            Some(directory) => custody::put_in_order(&directory.join(DATABASE_NAME)),
+            None => {
+                self.take_leave().await;
+                Ok(())
+            }
+        }
     }
 
     /// Lets so many further commits succeed and no more, and counts them: a disk that fails at the worst moment.
@@ -201,11 +212,9 @@ impl Store {
         let mut is_this_one = true;
         self.writer
             .run(move |transaction| {
-                transaction.sqlite().expect("a file").commit_hook(Some(move || {
-                    !std::mem::take(&mut is_this_one)
-                        && count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= limit
-                }))?;
-                Ok(())
+                transaction.ask_before_commits(move || {
+                    std::mem::take(&mut is_this_one) || count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < limit
+                })
             })
             .await
     }

@@ -109,6 +109,20 @@ impl<'a> Transaction<'a> {
         }
     }
 
+    /// Has this asked before the commit of every further transaction, this one's among them: a database that fails, or a
+    /// process that dies, at the worst moment.
+    #[cfg(test)]
+    pub(in crate::store) fn ask_before_commits(
+        &self,
+        mut may_commit: impl FnMut() -> bool + Send + 'static,
+    ) -> Result<(), SqlError> {
+        match self.engine {
+            Engine::Sqlite(connection) => connection.commit_hook(Some(move || !may_commit()))?,
+            Engine::Postgres(session) => session.ask_before_commits(Box::new(may_commit)),
+        }
+        Ok(())
+    }
+
     /// A statement that is prepared once and kept for the next time.
     pub(in crate::store) fn prepare_cached(&self, sql: &str) -> Result<Statement<'a>, SqlError> {
         Ok(match self.engine {

@@ -170,11 +170,15 @@ impl Server {
     /// never less.
     fn begin(&self) -> Result<KnownCommits, SqlError> {
         let process = self.owner.as_ref().map(|owner| owner.name.as_ref());
+        #[cfg(not(test))]
+        let settings = SETTINGS;
+        #[cfg(test)]
+        let settings = format!("{SETTINGS}{}", tests::virtual_time::setting(&self.address));
         let begin = if self.writes {
-            format!("BEGIN; {SETTINGS}; {}", Found::writing(process, self.tells_reign))
+            format!("BEGIN; {settings}; {}", Found::writing(process, self.tells_reign))
         } else {
             let found = Found::reading(process, self.tells_reign);
-            format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {SETTINGS}; {found}")
+            format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {settings}; {found}")
         };
         let known = *self.known_commits();
         self.session()?.begin(begin);
@@ -207,7 +211,7 @@ impl Server {
             return Err(if is_to_come { SqlError::CommitsToCome } else { SqlError::CommitsLost });
         }
         outcome?;
-        self.session()?.simple("COMMIT")?;
+        self.session()?.commit()?;
         if self.owner.is_none() {
             *self.known_commits() =
                 KnownCommits { last: found.count - 1, reign: found.reign, restorable_after: i64::MAX };
@@ -250,7 +254,7 @@ impl Server {
         }
         let deeds = transaction.into_deeds();
         let Doubtful { count, deeds } = doubtful.insert(Doubtful { count: found.count, deeds });
-        session.simple("COMMIT")?;
+        session.commit()?;
         self.deeds.note(*count, deeds.take());
         self.note(found.count, found.reign);
         Ok(())
@@ -266,7 +270,7 @@ impl Server {
     fn restore(&mut self, found: &mut Found, known: i64) -> Result<bool, SqlError> {
         let (Some(owner), Some(session)) = (&self.owner, &self.session) else { return Ok(false) };
         match self.deeds.do_again(session, owner, found, known) {
-            Ok(true) => session.simple("COMMIT")?,
+            Ok(true) => session.commit()?,
             Err(failed) if !failed.is_lost_connection() && !failed.is_standby() => {
                 tracing::warn!(%failed, "what the state's server lacks could not be stored again");
                 self.deeds.note(i64::MAX, None);
@@ -300,7 +304,7 @@ impl Server {
                 custody::doubt(&transaction, Some(process_key))?;
                 takeovers::note_return(&transaction, process_key)?;
             }
-            session.simple("COMMIT")?;
+            session.commit()?;
             // What is there from now on is true.
             self.note(0, 0);
         }

@@ -6,7 +6,14 @@
 //! one engine to the other as it stands.
 
 /// The server's time of day in microseconds.
+#[cfg(not(test))]
 pub(in crate::store) const SERVER_TIME: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)";
+
+/// The same, unless a simulation has another one ([`virtual_time`](crate::store::server::tests::virtual_time)).
+#[cfg(test)]
+pub(in crate::store) const SERVER_TIME: &str =
+    "coalesce(CAST(nullif(current_setting('tagfleet.time', TRUE), '') AS BIGINT),
+    CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT))";
 
 /// What stands in the definitions of tables, and what `PostgreSQL` calls it.
 const DEFINITIONS: [(&str, &str); 6] = [

@@ -60,7 +60,14 @@ pub(in crate::store) struct Session {
     pub(super) has_written: Cell<bool>,
     waiting: Waiting,
     patience: Patience,
+    /// Whether the next commit is to come about.
+    #[cfg(test)]
+    may_commit: RefCell<Option<MayCommit>>,
 }
+
+/// Asked before every commit, of those who let a process die there.
+#[cfg(test)]
+pub(super) type MayCommit = Box<dyn FnMut() -> bool + Send>;
 
 impl Drop for Session {
     /// Waits for nobody: a session may be dropped by whoever cannot.
@@ -100,6 +107,8 @@ impl Session {
             has_written: Cell::default(),
             waiting: Waiting::default(),
             patience,
+            #[cfg(test)]
+            may_commit: RefCell::default(),
         })
     }
 
@@ -195,6 +204,15 @@ impl Session {
     /// Whether the transaction has begun.
     pub(in crate::store) fn has_begun(&self) -> bool {
         self.begun.borrow().get().is_some()
+    }
+
+    /// Commits the transaction, and what was to be sent before.
+    pub(in crate::store) fn commit(&self) -> Result<(), SqlError> {
+        #[cfg(test)]
+        if self.may_commit.borrow_mut().as_mut().is_some_and(|may_commit| !may_commit()) {
+            return Err(SqlError::NoRow);
+        }
+        self.simple("COMMIT").map(drop)
     }
 
     /// Undoes the transaction, and what was to be sent is not sent.
@@ -333,4 +351,12 @@ where
         }
     });
     Ok(client)
+}
+
+#[cfg(test)]
+impl Session {
+    /// Has this asked before every further commit.
+    pub(super) fn ask_before_commits(&self, may_commit: MayCommit) {
+        *self.may_commit.borrow_mut() = Some(may_commit);
+    }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::store::engine::absence::Patience;
 use crate::store::engine::sql::Session;
+use crate::store::server::tests::virtual_time::{self, ServerClock};
 use crate::store::server::{PasswordSource, ServerAddress};
 
 /// How long a server may take to start.
@@ -32,9 +33,11 @@ pub(crate) fn keep_in_files(place: &Path) {
     FILES.lock().unwrap_or_else(PoisonError::into_inner).push(place.to_owned());
 }
 
+/// What stands for which directory.
+static DATABASES: LazyLock<Mutex<HashMap<PathBuf, ServerAddress>>> = LazyLock::new(Mutex::default);
+
 /// The database that stands for a state directory, if it is to be one.
 pub(crate) fn in_place_of(directory: &Path) -> Option<ServerAddress> {
-    static DATABASES: LazyLock<Mutex<HashMap<PathBuf, ServerAddress>>> = LazyLock::new(Mutex::default);
     let stays_a_file = |kept: &Vec<PathBuf>| kept.iter().any(|place| directory.starts_with(place));
     if !is_wanted() || stays_a_file(&FILES.lock().unwrap_or_else(PoisonError::into_inner)) {
         return None;
@@ -42,6 +45,31 @@ pub(crate) fn in_place_of(directory: &Path) -> Option<ServerAddress> {
     let mut databases = DATABASES.lock().unwrap_or_else(PoisonError::into_inner);
     let address = databases.entry(directory.to_owned()).or_insert_with(|| new_database().expect("a server is wanted"));
     Some(address.clone())
+}
+
+/// A database that stands for a state directory for as long as this does, in a simulation with virtual time.
+pub(crate) struct InPlace {
+    directory: PathBuf,
+    address: ServerAddress,
+}
+
+impl InPlace {
+    /// Has a database stand for the directory if states are wanted there, and its server go by this clock.
+    pub(crate) fn of(directory: &Path, clock: ServerClock) -> Option<Self> {
+        let address = in_place_of(directory)?;
+        virtual_time::begin(&address, clock);
+        Some(Self { directory: directory.to_owned(), address })
+    }
+}
+
+impl Drop for InPlace {
+    fn drop(&mut self) {
+        virtual_time::end(&self.address);
+        DATABASES.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.directory);
+        if let Some(cluster) = &*CLUSTER {
+            cluster.drop_database(&self.address);
+        }
+    }
 }
 
 /// A database with nothing in it; `None`, and a line that says so, where `PostgreSQL` is not installed.
@@ -213,6 +241,12 @@ impl Cluster {
         let name = format!("state_{:016x}", fastrand::u64(..));
         self.ask("postgres", &format!("CREATE DATABASE {name}"));
         self.place(name)
+    }
+
+    fn drop_database(&self, address: &ServerAddress) {
+        let name = address.name();
+        let database = name.file_name().and_then(|name| name.to_str()).expect("our own name");
+        self.ask("postgres", &format!("DROP DATABASE {database} WITH (FORCE)"));
     }
 
     /// A database that is there.

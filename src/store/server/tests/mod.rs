@@ -8,6 +8,7 @@ mod outages;
 mod overtaken;
 mod refusals;
 mod speed;
+pub(in crate::store) mod virtual_time;
 
 use std::sync::Arc;
 
