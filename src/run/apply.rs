@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use super::RunContext;
-use super::carrying_out::{Run, RunOptions, new_run_id};
+use super::carrying_out::{Run, RunOptions};
 use super::claim::{claim, claim_by_name};
 use super::input::CheckedInput;
 use super::join::{candidates, carry_into, input_digest, is_of_file, join, operations_digest, remembered};
 use super::later::Asked;
 use super::order_digest::OrderDigest;
 use super::planning::{Planned, PlanningOptions, add_reading, end_reason, make_plan};
-use super::record::record;
+use super::record::{new_run_id, record};
 use super::resume::{GoingOn, go_on, operations_left};
 use super::tenant::{OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::ReadProgress;
+use crate::model::RETAGGING_PREFIX;
 use crate::plan::changes::{Plan, PlanSettings};
 use crate::plan::resolution::Resolution;
 use crate::report::ResultsTarget;
@@ -166,9 +167,13 @@ impl<'a, T: Transport> Application<'a, T> {
             return Ok(None);
         }
         let (store, id) = (&self.tenant.store, new_run.run_id.clone());
+        // Which machines have the tag is another matter once another run is over.
+        let selects_anew = new_run.input_path.starts_with(RETAGGING_PREFIX);
         let key = record(store, new_run, &mut self.input, &planned, true).await?;
+        let waits = context.waits.len();
         claim(store, key, &self.tenant.patience(self.order.run.lock_wait), context).await?;
-        if planned.is_stale(self.tenant, context) || planned.is_overtaken(self.tenant, context).await? {
+        let is_overtaken = selects_anew && context.waits.len() > waits;
+        if planned.is_stale(self.tenant, context) || is_overtaken || planned.is_overtaken(self.tenant, context).await? {
             // Nothing was sent, so nothing of it has to stay.
             store.set_run_state(key, RunState::Preparing).await?;
             store.discard_run(key).await?;

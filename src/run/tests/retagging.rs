@@ -110,6 +110,34 @@ async fn what_was_taken_off_the_tenant_later_an_older_run_brings_back_nowhere() 
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_is_taken_off_the_tenant_is_taken_off_what_a_living_run_is_still_to_give_it_to() {
+    for (change, lock_wait) in [
+        (TagChange::remove("A").expect("a tag"), None),
+        (TagChange::remove("A").expect("a tag"), Some(Duration::from_hours(1))),
+        (rename("A", "Z"), Some(Duration::from_hours(1))),
+    ] {
+        let world = World::of(20);
+        world.service.change(20, |machine| machine.tag("A"));
+        let slow = Invocation { quota: "1/1m", concurrency: 1, ..Invocation::default() };
+        let rows = row(1, "B", "Add", "") + &row(2, "C", "Add", "") + &row(3, "A", "Add", "");
+        let first = async { world.apply(&rows, &slow).await.exits(ExitStatus::Done) };
+        let second = async {
+            tokio::time::sleep(Duration::from_secs(90)).await;
+            let other = Invocation { lock_wait, ..Invocation::default() };
+            let status = if lock_wait.is_some() { ExitStatus::Done } else { ExitStatus::AnotherRun };
+            world.retag(&change, &other).await.exits(status);
+        };
+        tokio::join!(first, second);
+        let expected = match (change.new_tag(), lock_wait) {
+            (_, None) => [2, 0],
+            (None, _) => [0, 0],
+            (Some(_), _) => [0, 2],
+        };
+        assert_eq!(world.held(["A", "Z"]), expected, "{change:?}");
+    }
+}
+
 /// The first ten machines get one tag, the others another.
 fn each_with_a_tag_of_its_own() -> String {
     (1..=20).map(|machine| row(machine, if machine <= 10 { "A" } else { "B" }, "Add", "")).collect()

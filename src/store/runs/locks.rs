@@ -7,22 +7,39 @@
 //! no lock is ever written down. A run holds what its operations name for as long as it is `running` and the kernel says
 //! that its process lives, so none goes stale.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasher;
+mod marks;
 
-use foldhash::quality::FixedState;
+use std::collections::{HashMap, HashSet};
+
 use jiff::Timestamp;
 
+use self::marks::{Mark, Marks, PAGE, Target, read_page};
+
 use crate::clock::{BootTime, Clock};
+use crate::model::is_retagging_of_all;
 use crate::store::access::identity::ProcessIdentity;
 use crate::store::engine::sql::{Optional, Row, SqlError, Transaction, params};
-use crate::store::forms::encoding::{CHANGE_DEVICE_VALUE, damaged, timestamp};
+use crate::store::forms::encoding::{CHANGE_ADD_TAG, CHANGE_REMOVE_TAG, damaged, timestamp};
 use crate::store::forms::run::{OperationState, RunKey, RunState};
 use crate::store::trust::timelines::Timelines;
 use crate::store::{Store, StoreError};
 
-/// Operations or tags that are read in one transaction.
-const PAGE: u32 = 20_000;
+/// A run under way that may be in the way.
+struct Other {
+    holder: Holder,
+    /// Whether it was asked for later than the run that wants to begin.
+    is_later: bool,
+}
+
+/// What a run that wants to begin is to change, or has found so.
+struct Claimed {
+    /// Of each operation, sorted.
+    marks: Vec<Mark>,
+    /// Marks of the tags that it gives to machines.
+    given: HashSet<u128>,
+    /// Marks of the tags that it takes off wherever they are, and so also where another is still to give them.
+    banned: HashSet<u128>,
+}
 
 /// The answer to a run that wants to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +104,7 @@ enum Attempt {
     NoSuchRun,
     NeverBegan(String),
     SameRun(Holder),
-    Unchecked(RunState, Vec<Holder>),
+    Unchecked(RunState, Vec<Other>),
 }
 
 impl Store {
@@ -111,13 +128,10 @@ impl Store {
                 none => none.insert(self.targets_to_come(run, state).await?),
             };
             let mut holders = Vec::new();
-            for mut other in others {
-                match self.overlap(other.key, own).await? {
-                    None => drop(checked.insert((other.key.0, other.process_key))),
-                    overlap => {
-                        other.overlap = overlap;
-                        holders.push(other);
-                    }
+            for other in others {
+                match self.overlap(&other, own).await? {
+                    None => drop(checked.insert((other.holder.key.0, other.holder.process_key))),
+                    overlap => holders.push(Holder { overlap, ..other.holder }),
                 }
             }
             if !holders.is_empty() {
@@ -167,9 +181,8 @@ impl Store {
                 }
                 let mut unchecked = Vec::new();
                 for other in runs_under_way(transaction, run, account_key, &host, own_process)? {
-                    if !checked.contains(&(other.key.0, other.process_key))
-                        && identity.is_alive(transaction, other.process_key)?
-                    {
+                    let Holder { key, process_key, .. } = other.holder;
+                    if !checked.contains(&(key.0, process_key)) && identity.is_alive(transaction, process_key)? {
                         unchecked.push(other);
                     }
                 }
@@ -190,35 +203,64 @@ impl Store {
             .await
     }
 
-    /// What the run that stood so has still to change, or has found so, sorted.
-    async fn targets_to_come(&self, run: RunKey, state: RunState) -> Result<Vec<Mark>, StoreError> {
-        let mut targets = Vec::new();
+    /// What the run that stood so has still to change, or has found so.
+    async fn targets_to_come(&self, run: RunKey, state: RunState) -> Result<Claimed, StoreError> {
+        let (mut marks, mut given) = (Vec::new(), HashSet::new());
         let tags = self.tag_marks(run).await?;
         // Of a run that was left before its end, what has failed is asked for again.
         let was_left = matches!(state, RunState::Running | RunState::Stopped);
         let is_wanted = |state: OperationState| {
             state.is_open() || state == OperationState::Unchanged || (was_left && state == OperationState::Failed)
         };
-        self.for_each_target(run, &tags, is_wanted, |target, _, operation| {
-            targets.push(target.of_claimant(operation.state == OperationState::Unchanged.number()));
+        self.for_each_target(run, &tags, is_wanted, |target, tag, operation| {
+            let is_found = operation.state == OperationState::Unchanged.number();
+            marks.push(target.of_claimant(is_found));
+            given.extend(tag.filter(|_| operation.wish == CHANGE_ADD_TAG && !is_found));
         })
         .await?;
-        targets.sort_unstable();
-        Ok(targets)
+        marks.sort_unstable();
+        Ok(Claimed { marks, given, banned: self.banned(run, &tags).await? })
+    }
+
+    /// Marks of the tags that a run takes off wherever they are.
+    async fn banned(&self, run: RunKey, tags: &HashMap<u32, u128>) -> Result<HashSet<u128>, StoreError> {
+        let banned = move |transaction: &Transaction<'_>| {
+            let input: String =
+                transaction.query_row("SELECT input_path FROM run WHERE run_key = ?1", [run.0], |row| row.get(0))?;
+            if !is_retagging_of_all(&input) {
+                return Ok(Vec::new());
+            }
+            transaction
+                .prepare_cached(
+                    "SELECT DISTINCT change_argument FROM operation WHERE run_key = ?1 AND change_kind = ?2",
+                )?
+                .query_map([run.0, CHANGE_REMOVE_TAG.into()], |row| row.get::<u32>(0))?
+                .collect()
+        };
+        let banned = self.reader.connection.run(banned).await?;
+        Ok(banned.iter().filter_map(|tag| tags.get(tag).copied()).collect())
     }
 
     /// What a run under way changes, or has changed, of these targets; and what it is still to change of that which was found as
-    /// somebody else wants it.
-    async fn overlap(&self, run: RunKey, targets: &[Mark]) -> Result<Option<Overlap>, StoreError> {
+    /// somebody else wants it, or is to give of a tag that is to be nowhere. Whoever was asked for later wants its own tags to be
+    /// nowhere, too.
+    async fn overlap(&self, other: &Other, claimed: &Claimed) -> Result<Option<Overlap>, StoreError> {
         // What is already set and what is left out is never sent.
         const NOT_SENT: [OperationState; 2] = [OperationState::Unchanged, OperationState::NotAttempted];
         let mut found: Option<(u64, String, Option<u32>)> = None;
+        let run = other.holder.key;
         let tags = self.tag_marks(run).await?;
+        let mut given_in_vain = if other.is_later { self.banned(run, &tags).await? } else { HashSet::new() };
+        given_in_vain.retain(|tag| claimed.given.contains(tag));
         let is_sent = |state| !NOT_SENT.contains(&state);
-        self.for_each_target(run, &tags, is_sent, |target, machine, operation| {
+        self.for_each_target(run, &tags, is_sent, |target, tag, operation| {
             let is_to_come = OperationState::from_number(operation.state).is_none_or(OperationState::is_open);
-            if target.is_in_the_way_of(targets, is_to_come) {
-                found.get_or_insert_with(|| (0, machine.to_owned(), operation.tag)).0 += 1;
+            let is_banned = match operation.wish {
+                CHANGE_ADD_TAG => is_to_come && tag.is_some_and(|tag| claimed.banned.contains(&tag)),
+                _ => tag.is_some_and(|tag| given_in_vain.contains(&tag)),
+            };
+            if is_banned || target.is_in_the_way_of(&claimed.marks, is_to_come) {
+                found.get_or_insert_with(|| (0, operation.machine.clone(), operation.tag)).0 += 1;
             }
         })
         .await?;
@@ -230,13 +272,13 @@ impl Store {
         Ok(Some(Overlap { operations, machine, tag }))
     }
 
-    /// Calls `take` with the target, the machine and each operation in such a state.
+    /// Calls `take` with the target, the mark of the tag and each operation in such a state.
     async fn for_each_target(
         &self,
         run: RunKey,
         tags: &HashMap<u32, u128>,
         is_wanted: impl Fn(OperationState) -> bool,
-        mut take: impl FnMut(Mark, &str, &Target),
+        mut take: impl FnMut(Mark, Option<u128>, &Target),
     ) -> Result<(), StoreError> {
         let marks = Marks::new();
         let mut after = -1;
@@ -246,9 +288,9 @@ impl Store {
             after = last.number;
             for operation in &page {
                 if OperationState::from_number(operation.state).is_none_or(&is_wanted) {
-                    let mark = operation.tag.and_then(|tag| tags.get(&tag)).copied().unwrap_or(0);
-                    let mark = Mark::new(marks.of(&(&operation.machine, mark)), operation.wish);
-                    take(mark, &operation.machine, operation);
+                    let tag = operation.tag.and_then(|tag| tags.get(&tag)).copied();
+                    let target = marks.of(&(&operation.machine, tag.unwrap_or(0)));
+                    take(Mark::new(target, operation.wish), tag, operation);
                 }
             }
         }
@@ -296,81 +338,10 @@ impl Store {
     }
 }
 
-/// Short marks of long texts: 128 bits, so that among a million of them no two are alike by chance.
-struct Marks([FixedState; 2]);
-
-impl Marks {
-    const fn new() -> Self {
-        Self([FixedState::with_seed(1), FixedState::with_seed(2)])
-    }
-
-    fn of(&self, value: &impl std::hash::Hash) -> u128 {
-        let [high, low] = self.0.each_ref().map(|state| u128::from(state.hash_one(value)));
-        high << 64 | low
-    }
-}
-
-/// What an operation is about, what it wants there, and whether that was found so: in one number, as there may be a million.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Mark(u128);
-
-impl Mark {
-    /// Set where what is wanted was found so.
-    const FOUND: u128 = 1;
-    /// The bits for what is wanted and whether it was found.
-    const WISH: u128 = 0x1ff;
-
-    fn new(target: u128, wish: u8) -> Self {
-        Self(target & !Self::WISH | u128::from(wish) << 1)
-    }
-
-    const fn of_claimant(self, is_found: bool) -> Self {
-        if is_found { Self(self.0 | Self::FOUND) } else { self }
-    }
-
-    /// Whether this operation of another run keeps one of these, which are sorted, from being as it is wanted. What was found so
-    /// is changed only by one that is still to come and wants something else.
-    fn is_in_the_way_of(self, claimed: &[Self], is_to_come: bool) -> bool {
-        let target = self.0 & !Self::WISH;
-        let first = claimed.partition_point(|mark| mark.0 < target);
-        let same = claimed.iter().skip(first).take_while(|mark| mark.0 & !Self::WISH == target);
-        same.into_iter().any(|mark| mark.0 & Self::FOUND == 0 || (is_to_come && mark.0 & !Self::FOUND != self.0))
-    }
-}
-
-/// An operation as far as locks go.
-struct Target {
-    number: i64,
-    machine: String,
-    tag: Option<u32>,
-    /// What it wants there, as a number.
-    wish: u8,
-    state: u8,
-}
-
-fn read_page(transaction: &Transaction<'_>, run: RunKey, after: i64) -> Result<Vec<Target>, SqlError> {
-    transaction
-        .prepare_cached(
-            "SELECT operation_number, machine, change_kind, change_argument, state FROM operation
-             WHERE run_key = ?1 AND operation_number > ?2 ORDER BY operation_number LIMIT ?3",
-        )?
-        .query_map(params![run.0, after, PAGE], |row| {
-            let kind: u8 = row.get(2)?;
-            let is_value = kind == CHANGE_DEVICE_VALUE;
-            Ok(Target {
-                number: row.get(0)?,
-                machine: row.get(1)?,
-                tag: if is_value { None } else { Some(row.get(3)?) },
-                wish: if is_value { row.get(3)? } else { kind },
-                state: row.get(4)?,
-            })
-        })?
-        .collect()
-}
-
 const HOLDERS: &str =
     "SELECT run_key, process_key, run_id, process.host, system_process_id, run.created_at, input_path, note,
-        state, account_key, run.host
+        state, account_key, run.host, EXISTS (SELECT 1 FROM run AS own WHERE own.run_key = ?1
+            AND (run.asked_after, run.run_key) > (own.asked_after, own.run_key))
     FROM run JOIN process USING (process_key)";
 
 fn read_holder(row: &Row<'_>) -> Result<Holder, SqlError> {
@@ -434,13 +405,15 @@ fn runs_under_way(
     account_key: i64,
     host: &str,
     own_process: i64,
-) -> Result<Vec<Holder>, SqlError> {
+) -> Result<Vec<Other>, SqlError> {
     transaction
         .prepare_cached(&format!(
             "{HOLDERS} WHERE state IN ('running', 'revisited') AND ended = 0 AND account_key = ?2 AND run.host = ?3 AND run_key <> ?1
                  AND process_key <> ?4"
         ))?
-        .query_map(params![run.0, account_key, host, own_process], read_holder)?
+        .query_map(params![run.0, account_key, host, own_process], |row| {
+            Ok(Other { holder: read_holder(row)?, is_later: row.get(11)? })
+        })?
         .collect()
 }
 

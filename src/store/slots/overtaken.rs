@@ -111,7 +111,7 @@ fn later_findings(
                  WHERE other.run_key = later.run_key AND own.run_key = run.run_key)
              FROM run AS later JOIN run USING (account_key, host)
              WHERE run.run_key = ?1 AND later.run_key <> ?1
-                 AND (later.state IN ('finished', 'revisited') OR later.state = 'stopped' AND NOT EXISTS (
+                 AND (later.state IN ('finished', 'revisited') OR later.state IN ('stopped', 'running') AND NOT EXISTS (
                      SELECT 1 FROM operation WHERE operation.run_key = later.run_key AND operation.state IN (0, 4, 6)))
                  AND (later.asked_after, later.run_key) > (run.asked_after, run.run_key)
                  AND NOT EXISTS (SELECT 1 FROM run AS undo WHERE undo.kind = 'undo' AND undo.input_path = ?2 || later.run_id)

@@ -358,3 +358,48 @@ async fn an_answer_to_whoever_was_taken_for_dead_comes_too_late() {
     };
     assert!(matches!(one.0.settle(settlement).await, Err(StoreError::TakenOver)));
 }
+
+#[tokio::test]
+async fn a_tag_that_is_taken_off_wherever_it_is_waits_for_whoever_is_still_to_give_it_and_is_waited_for() {
+    use OperationState::{Failed, Pending, Succeeded, Unknown};
+    for (retag, other, state, expected) in [
+        ("tags remove A", Add("a"), Pending, true),
+        ("tags remove A", Add("A"), Unknown, true),
+        ("tags remove A", Add("A"), Succeeded, false),
+        ("tags remove A", Add("A"), Failed, false),
+        ("tags remove A", Add("B"), Pending, false),
+        ("tags remove A", Remove("A"), Pending, false),
+        ("tags remove A --where \"true\"", Add("A"), Pending, false),
+        ("x.csv", Add("A"), Pending, false),
+    ] {
+        for retag_is_later in [true, false] {
+            let place = Place::new();
+            let (one, two) = (place.process().await, place.process().await);
+            let giving = one.prepare("giving", &[(1, other)]).await;
+            one.set_states(giving, state).await;
+            let taking = two.prepare("taking", &[(2, Remove("A"))]).await;
+            let named = move |transaction: &Transaction<'_>| {
+                let asked = i64::from(retag_is_later);
+                transaction
+                    .execute("UPDATE run SET asked_after = ?2 WHERE run_key = ?1", params![giving.0, 1 - asked])?;
+                let sql = "UPDATE run SET input_path = ?2, asked_after = ?3 WHERE run_key = ?1";
+                transaction.execute(sql, params![taking.0, retag, asked])
+            };
+            two.0.writer.run(named).await.expect("the store works");
+            assert!(one.claim(giving).await.is_granted());
+            assert_eq!(!two.claim(taking).await.is_granted(), expected, "{retag}, {state:?}");
+            one.0.set_run_state(giving, RunState::Stopped).await.expect("the store works");
+            // The other way round, whoever was asked for later gives the tag that was to be nowhere before.
+            assert!(two.claim(taking).await.is_granted());
+            let is_to_come = state.is_open() || state == Failed;
+            let expected = expected || (state == Failed && other_is_banned(retag, other));
+            let is_held = !one.claim(giving).await.is_granted();
+            assert_eq!(is_held, expected && is_to_come && retag_is_later, "{retag}, {state:?}, {retag_is_later}");
+        }
+    }
+}
+
+/// Whether one gives what the other takes off wherever it is.
+fn other_is_banned(retag: &str, other: Change) -> bool {
+    retag == "tags remove A" && matches!(other, Add("A" | "a"))
+}
