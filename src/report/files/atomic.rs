@@ -3,9 +3,10 @@
 //! A file that is being written has a name of its own beside its target, and a lock for as long as somebody writes it. So
 //! what a process left that was killed is told from what another one is about to finish, and whoever comes next sweeps it.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
@@ -14,6 +15,10 @@ use crate::outside::shown;
 /// How the names of files begin and end that are being written.
 const PREFIX: &str = ".tagfleet-";
 const SUFFIX: &str = ".csv";
+
+/// How long it is waited for whoever puts files in place in the same folder, and how often that is looked at.
+const LONGEST_WAIT_FOR_FOLDER: Duration = Duration::from_secs(5);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// Whether the target is there and no ordinary file: a pipe or `/dev/null`, which nothing may be renamed over.
 pub(in crate::report) fn is_device(path: &Path) -> bool {
@@ -49,10 +54,7 @@ pub(in crate::report) fn check_device(path: &Path) -> io::Result<()> {
 
 /// A new file in the target's directory that only its owner can read; it goes with its handle.
 pub(in crate::report) fn new_file_beside(target: &Path) -> io::Result<NamedTempFile> {
-    let directory = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let directory = folder_of(target);
     if !directory.is_dir() {
         let (kind, what) = match directory.symlink_metadata() {
             Ok(_) => (io::ErrorKind::NotADirectory, "is no folder"),
@@ -90,6 +92,43 @@ fn sweep(directory: &Path) {
     }
 }
 
+/// Nobody else puts files in place in the target's folder for as long as this is there. Where that cannot be had, because the
+/// file system knows no such locks or somebody is too slow, nobody waits any longer: everything is put in place all the same.
+pub(in crate::report) struct FolderLock(Option<File>);
+
+impl FolderLock {
+    /// Waits a while for whoever has it.
+    pub(in crate::report) fn take(target: &Path) -> Self {
+        let Ok(folder) = File::open(folder_of(target)) else { return Self(None) };
+        let began = Instant::now();
+        loop {
+            match folder.try_lock() {
+                Ok(()) => return Self(Some(folder)),
+                Err(TryLockError::WouldBlock) if began.elapsed() < LONGEST_WAIT_FOR_FOLDER => {
+                    std::thread::sleep(BETWEEN_LOOKS);
+                }
+                Err(_no_lock) => return Self(None),
+            }
+        }
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Whoever else has the handle, such as a child that has just been started, would keep it.
+        if let Some(Err(error)) = self.0.as_ref().map(File::unlock) {
+            tracing::debug!(%error, "a folder stays locked until this process ends");
+        }
+    }
+}
+
+fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// Puts a file that is complete in the target's place, once it is on the disk.
 pub(in crate::report) fn put_in_place(file: NamedTempFile, target: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
@@ -115,6 +154,29 @@ mod tests {
         left.sort_by_key(std::fs::DirEntry::file_name);
         let left: Vec<_> = left.iter().map(std::fs::DirEntry::file_name).collect();
         assert_eq!(left, [".tagfleet-mine.txt", "tagfleet-mine.csv"]);
+    }
+
+    #[test]
+    fn one_at_a_time_puts_files_in_place() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let target = directory.path().join("x.csv");
+        let at_work = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let _lock = FolderLock::take(&target);
+                    assert_eq!(
+                        at_work.fetch_add(1, std::sync::atomic::Ordering::SeqCst),
+                        0,
+                        "somebody else is at work"
+                    );
+                    std::thread::yield_now();
+                    at_work.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                });
+            }
+        });
+        // A folder that is not there keeps nobody waiting.
+        drop(FolderLock::take(Path::new("nowhere/x.csv")));
     }
 
     #[test]

@@ -156,6 +156,9 @@ async fn write_files(
         // A disk that is full shows it here, while everything stands where it stood.
         file.as_file().sync_all().map_err(|source| ResultsError::File { path: target.to_owned(), source })?;
     }
+    // Of several that end at once, each finds what the one before it has put there.
+    let folder = results.to_owned();
+    let locked = tokio::task::spawn_blocking(move || atomic::FolderLock::take(&folder)).await;
     totals.kept = keep_earlier_run(store, run, results, failed).await?;
     put_in_place(results_file, results)?;
     if totals.failed_rows > 0 {
@@ -164,6 +167,7 @@ async fn write_files(
         // Left from an earlier part of this run, it would look like what is left now.
         std::fs::remove_file(failed).map_err(|source| ResultsError::File { path: failed.to_owned(), source })?;
     }
+    drop(locked);
     Ok(totals)
 }
 
