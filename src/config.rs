@@ -22,7 +22,7 @@ use self::variables::{secret, text};
 use crate::api::cloud::{Cloud, is_loopback_host};
 use crate::api::sign_in::{SignInSettings, read_secret_file};
 use crate::api::{ClientSettings, PingAddress, PingAddressError, Url, parse_base_url};
-use crate::cli::{MonitoringOptions, QuotaOptions, ServiceOptions};
+use crate::cli::{QuotaOptions, ServiceOptions};
 use crate::outside::secrets;
 use crate::quota::{Quota, QuotaScope};
 
@@ -163,10 +163,10 @@ impl ServiceConfig {
 /// # Errors
 /// [`ConfigError`] when the file cannot be read, or holds no address that may be pinged.
 pub(crate) fn ping_address(
-    options: &MonitoringOptions,
+    file: Option<&Path>,
     environment: Environment<'_>,
 ) -> Result<Option<PingAddress>, ConfigError> {
-    let address = match &options.ping_url_file {
+    let address = match file {
         Some(path) => {
             let typed = path.to_string_lossy();
             if ["http://", "https://"].iter().any(|scheme| typed.starts_with(scheme)) {

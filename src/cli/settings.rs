@@ -83,7 +83,7 @@ impl Call {
 
     /// Whether it only says what is set, of whatever other command.
     fn tells_settings(&self) -> bool {
-        self.path() == ["config"]
+        matches!(self.path()[..], ["config" | "check"])
     }
 
     /// Whether the command goes to a tenant, and whoever it signs in as matters.

@@ -5,6 +5,7 @@
 //! run does not want to wait for as long as a run would: nobody is waited for longer than some seconds, but a person who signs
 //! in.
 
+mod of_runs;
 mod settings;
 mod token;
 
@@ -60,7 +61,11 @@ pub(super) async fn check(options: CheckOptions, command: CommandContext<'_>) ->
     let place = command.state_place(false);
     let config = findings.unless_failed("configuration", configuration(&options, general))?;
     let way = match &config {
-        Some(config) => findings.way(config, &settings::in_force(&options, general, config, place.as_ref().ok()))?,
+        Some(config) => {
+            let judged = of_runs::judge(&options.in_force, general, command.reserved);
+            let in_force = settings::in_force(&options, general, config, place.as_ref().ok());
+            findings.way(config, judged.map(|()| in_force))?
+        }
         None => None,
     };
     let store = match place {
@@ -186,12 +191,14 @@ impl Findings {
     fn way(
         &mut self,
         config: &ServiceConfig,
-        in_force: &[Setting],
+        in_force: Result<Vec<Setting>, CommandError>,
     ) -> Result<Option<Result<Connection, CommandError>>, CommandError> {
         match Connection::to_service(config) {
             Err(error) if error.status == ExitStatus::Usage => self.unless_failed("configuration", Err(error)),
             way => {
-                self.preflight.settings("configuration", in_force)?;
+                if let Some(in_force) = self.unless_failed("configuration", in_force)? {
+                    self.preflight.settings("configuration", &in_force)?;
+                }
                 Ok(Some(way))
             }
         }

@@ -129,3 +129,38 @@ fn how_it_signs_in_and_whatever_else_decides_a_run_has_its_origin() {
         assert!(lines.iter().any(|known| known.starts_with(line)), "{line} is not in {lines:#?}");
     }
 }
+
+#[test]
+fn what_would_end_every_run_at_its_beginning_is_found_and_named_with_its_place() {
+    let server = lists_one_machine();
+    let now = jiff::Zoned::now();
+    let passed = now.checked_sub(jiff::SignedDuration::from_hours(1)).expect("a time").strftime("%H:%M").to_string();
+    for (line, variable, status, says) in [
+        ("ping-url-file = \"missing\"", None, 2, "could not read"),
+        ("ping-url-file = \"address\"", None, 2, "ping"),
+        ("", Some(("TAGFLEET_PING_URL", "ftp://canary.example/x")), 2, "TAGFLEET_PING_URL"),
+        ("metrics-file = \"mine.prom\"", None, 2, "mine.prom"),
+        (&format!("deadline = \"{passed}\""), None, 2, "ago"),
+        ("encoding = \"nosuch\"", None, 2, "nosuch"),
+        ("output = \"mine.csv\"", None, 7, "mine.csv already exists"),
+        ("output = \"nowhere/x.csv\"", None, 7, "nowhere"),
+    ] {
+        let check = with_token(&server, &json!({})).with("--config c.toml");
+        let check = variable.into_iter().fold(check, |check, (name, value)| check.variable(name, value));
+        check.folder.write("c.toml", format!("[defaults]\n{line}\n"));
+        check.folder.write("mine.prom", "# HELP mine x\nmine 1\n");
+        check.folder.write("mine.csv", "my notes\n");
+        check.folder.write_private("address", "ftp://canary.example/x\n");
+        let (results, object) = check.exits(status);
+        let told = object["checks"][0].to_string();
+        let place = variable.map_or("c.toml:2", |(name, _)| name);
+        assert!(told.contains(says) && told.contains(place) && !told.contains("canary"), "{line}: {object:#}");
+        let others = results.iter().filter(|(name, result)| name != "configuration" && result != "passed").count();
+        assert_eq!(others, 2, "all else is looked at, but for what nobody can know: {object:#}");
+    }
+    let check = with_token(&server, &json!({})).with("--config c.toml");
+    let fine =
+        "deadline = \"8h\"\nencoding = \"windows-1252\"\noutput = \"x.csv\"\nmetrics-file = \"nowhere/x.prom\"\n";
+    check.folder.write("c.toml", format!("[defaults]\n{fine}"));
+    check.exits(0);
+}

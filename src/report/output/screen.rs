@@ -27,7 +27,7 @@ use super::queue::{Importance, OutputQueue};
 use super::streams::{DataStream, StandardStreams, Streams, look_for_output};
 use super::style::Style;
 use super::terminal::{Canvas, PatientTerminal};
-use super::wrapping::wrapped_for;
+use super::wrapping::{item_for, wrapped_for};
 use crate::help;
 use crate::outside::{Outside, json_escaped, masked_ours, terminal_escaped};
 use crate::words::counted;
@@ -326,6 +326,17 @@ impl Screen {
             return self.data(text);
         }
         self.data(&wrapped_for(&console::Term::stdout(), text.to_owned()))
+    }
+
+    /// Writes an item of a list to standard output, a line of which goes on so far set in.
+    ///
+    /// # Errors
+    /// As with [`Self::data`].
+    pub(crate) fn item(&self, text: &str, set_in: usize) -> Result<(), OutputError> {
+        if !self.output_is_terminal {
+            return self.data(&format!("{text}\n"));
+        }
+        self.data(&format!("{}\n", item_for(&console::Term::stdout(), text, set_in)))
     }
 
     /// Writes a page of the manual to standard output: laid out where that is a terminal, as Markdown everywhere else.

@@ -23,6 +23,14 @@ pub(super) fn wrapped_for(terminal: &console::Term, text: String) -> String {
     }
 }
 
+/// An item of a list at the width of a terminal, if that is known: what does not fit goes on below, so far set in.
+pub(super) fn item_for(terminal: &console::Term, text: &str, set_in: usize) -> String {
+    match terminal.size_checked() {
+        Some((_rows, columns)) if usize::from(columns) > 2 * set_in => filled(text, usize::from(columns), "", set_in),
+        _ => text.to_owned(),
+    }
+}
+
 /// A text with its lines broken between words, so that none is wider. Columns of figures, what is there to be copied, and a
 /// line that the next one points into stay whole.
 fn wrapped(text: &str, width_columns: usize) -> String {
@@ -58,21 +66,31 @@ fn broken(line: &str, width_columns: usize) -> String {
     let label = text.split(' ').next().unwrap_or_default();
     let is_label = LABELS.iter().any(|known| label.contains(known));
     let set_in = if is_label { display_width(label) + 1 } else { SET_IN };
-    let hanging = " ".repeat((indentation.len() + set_in).min(width_columns / 2));
+    // After a question, its answer is typed.
+    let end = &text[text.trim_end_matches(' ').len()..];
+    filled(text, width_columns, indentation, indentation.len() + set_in) + end
+}
+
+fn filled(text: &str, width_columns: usize, indentation: &str, set_in: usize) -> String {
+    let hanging = " ".repeat(set_in.min(width_columns / 2));
     let options = Options::new(width_columns)
         .initial_indent(indentation)
         .subsequent_indent(&hanging)
         .word_separator(WordSeparator::AsciiSpace)
         .word_splitter(WordSplitter::NoHyphenation)
         .break_words(false);
-    // After a question, its answer is typed.
-    let end = &text[text.trim_end_matches(' ').len()..];
-    textwrap::fill(text, options) + end
+    textwrap::fill(text, options)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_item_goes_on_below_its_own_text() {
+        let item = filled("√ token   app aaaa of tenant bbbb until noon", 24, "", 10);
+        assert_eq!(item, "√ token   app aaaa of\n          tenant bbbb\n          until noon");
+    }
 
     #[test]
     fn what_does_not_fit_goes_on_below() {

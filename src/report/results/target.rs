@@ -102,24 +102,36 @@ impl ResultsTarget {
     /// # Errors
     /// [`ResultsError`] when the target is a directory or a file that has another purpose, or no file can be made beside it.
     pub(crate) fn check(&self, reserved: &Reserved, header: &[String]) -> Result<(), ResultsError> {
-        for target in self.results().into_iter().chain(self.failed()) {
-            check_target(target, reserved)?;
-        }
-        let (results, failed) = match self {
-            Self::StandardOutput => return Ok(()),
-            Self::Device(device) => {
-                return check_device(device).map_err(|source| ResultsError::File { path: device.clone(), source });
-            }
-            Self::File { results, failed } => (results, failed),
-        };
-        let earlier = earlier_run(results)?;
+        let earlier = self.check_place(reserved)?;
+        let Self::File { failed, .. } = self else { return Ok(()) };
         let unreadable = |source| ResultsError::File { path: failed.clone(), source };
         if earlier.is_none() && earlier::holds_something(failed) {
             let is_ours = earlier::has_header(failed, header).map_err(unreadable)?;
             is_ours.then_some(()).ok_or_else(|| ResultsError::NotOurs { path: failed.clone() })?;
         }
-        // Nothing of it stays: the file has gone when this returns.
-        new_file_beside(results).map(|_file| ())
+        Ok(())
+    }
+
+    /// The same of any input, as far as it can be told; gives the run whose results are there already.
+    ///
+    /// # Errors
+    /// As with [`Self::check`].
+    pub(crate) fn check_place(&self, reserved: &Reserved) -> Result<Option<String>, ResultsError> {
+        for target in self.results().into_iter().chain(self.failed()) {
+            check_target(target, reserved)?;
+        }
+        match self {
+            Self::StandardOutput => Ok(None),
+            Self::Device(device) => match check_device(device) {
+                Ok(()) => Ok(None),
+                Err(source) => Err(ResultsError::File { path: device.clone(), source }),
+            },
+            Self::File { results, .. } => {
+                let earlier = earlier_run(results)?;
+                // Nothing of it stays: the file has gone when this returns.
+                new_file_beside(results).map(|_file| earlier)
+            }
+        }
     }
 }
 

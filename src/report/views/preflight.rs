@@ -115,10 +115,18 @@ impl Preflight {
         if self.json || (self.screen.is_quiet() && exit_status.is_none()) {
             return Ok(());
         }
-        let mut line = format!("{mark} {name:<NAME_COLUMNS$} {text}\n");
-        if let Some(hint) = hint {
-            let _infallible = writeln!(line, "  {:<NAME_COLUMNS$} hint: {hint}", "");
+        // What goes on in lines of its own is a table.
+        let (first, table) = text.split_once('\n').unwrap_or((&text, ""));
+        self.screen.item(&format!("{mark} {name:<NAME_COLUMNS$} {first}"), NAME_COLUMNS + 3)?;
+        if !table.is_empty() {
+            self.screen.data(&format!("{table}\n"))?;
         }
-        self.screen.data(&line)
+        match hint {
+            Some(hint) => {
+                let hint = format!("  {:<NAME_COLUMNS$} hint: {hint}", "");
+                self.screen.item(&hint, NAME_COLUMNS + 3 + "hint: ".len())
+            }
+            None => Ok(()),
+        }
     }
 }
