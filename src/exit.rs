@@ -147,7 +147,8 @@ impl CommandError {
     /// A sign-in that failed before it was known whose quota is used: nothing was sent, and nothing stored.
     pub(crate) fn sign_in(error: SignInError) -> Self {
         let hint = error.hint();
-        Self::new(abort_status(&AbortCause::SignIn(error.clone())), error, hint).ended("sign_in_failed")
+        let status = if error.is_transient() { ExitStatus::StoppedEarly } else { sign_in_status(&error) };
+        Self::new(status, error, hint).ended("sign_in_failed")
     }
 
     /// A filter that is none, or does not fit the columns; `name` says where it stands.
@@ -180,9 +181,9 @@ pub(crate) const fn sign_in_status(error: &SignInError) -> ExitStatus {
 /// How a process ends of which nothing sent could succeed any more.
 pub(crate) fn abort_status(cause: &AbortCause) -> ExitStatus {
     match cause {
-        AbortCause::Refused(_) | AbortCause::TokenRefused => ExitStatus::ServiceRefused,
         AbortCause::SignIn(error) if error.is_transient() => ExitStatus::StoppedEarly,
-        AbortCause::SignIn(error) => sign_in_status(error),
+        // Whatever is wrong with a sign-in, it was right before: calls were made, and 2 would say that none was.
+        AbortCause::Refused(_) | AbortCause::TokenRefused | AbortCause::SignIn(_) => ExitStatus::ServiceRefused,
         AbortCause::Unreachable { .. } | AbortCause::ThrottledForGood => ExitStatus::StoppedEarly,
     }
 }

@@ -15,7 +15,7 @@ use crate::api::{CallKind, Transport};
 use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors, Progress, Spent, dispatch};
 use crate::exit::{CommandError, ExitStatus, abort_status, storage_status};
 use crate::inventory::ReadProgress;
-use crate::model::{SANDBOX_RUN_PREFIX, Status};
+use crate::model::Status;
 use crate::outside::{Outside, shown};
 use crate::report::{
     Page, PageTarget, ProgressReport, ResultsError, ResultsTarget, RunSummary, Screen, Totals, causes, describe_end,
@@ -402,17 +402,6 @@ fn balance(run: &StoredRun, totals: &Totals) -> ExitStatus {
     if totals.rows == rows && answered == rows { ExitStatus::Done } else { ExitStatus::Bug }
 }
 
-/// A name that sorts by time and does not come twice.
-pub(super) fn new_run_id<T: Transport>(tenant: &Tenant<T>, random: &mut fastrand::Rng) -> String {
-    run_id(tenant.is_sandbox, tenant.clock.wall_time(), random)
-}
-
-fn run_id(sandbox: bool, now: jiff::Timestamp, random: &mut fastrand::Rng) -> String {
-    let prefix = if sandbox { SANDBOX_RUN_PREFIX } else { "" };
-    let mark: String = std::iter::repeat_with(|| random.alphanumeric()).take(6).collect();
-    format!("{prefix}{}-{}", now.strftime("%Y%m%d-%H%M%S"), mark.to_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -421,6 +410,7 @@ mod tests {
     #[test]
     fn the_exit_status_tells_bad_rows_from_a_run_that_stopped() {
         let outage = EndReason::Outage { since: jiff::Timestamp::UNIX_EPOCH, trouble: ServiceTrouble::Status(503) };
+        let unset = crate::api::sign_in::SignInError::Settings { problem: "no".into(), hint: None };
         let totals = |status| Totals { rows: 1, statuses: [(status, 1)].into(), ..Totals::default() };
         let table = [
             (EndReason::Finished, Status::Succeeded, ExitStatus::Done),
@@ -433,18 +423,10 @@ mod tests {
             (outage, Status::Unknown, ExitStatus::StoppedEarly),
             (EndReason::Forbidden { message: None }, Status::Failed, ExitStatus::ServiceRefused),
             (EndReason::Aborted(AbortCause::TokenRefused), Status::Failed, ExitStatus::ServiceRefused),
+            (EndReason::Aborted(AbortCause::SignIn(unset)), Status::Succeeded, ExitStatus::ServiceRefused),
         ];
         for (reason, status, expected) in table {
             assert_eq!(exit_status(&reason, &totals(status)), expected, "{reason:?} {status}");
         }
-    }
-
-    #[test]
-    fn run_ids_tell_rehearsals_apart_and_do_not_come_twice() {
-        let mut random = fastrand::Rng::with_seed(7);
-        let now = jiff::Timestamp::UNIX_EPOCH;
-        let (real, rehearsal) = (run_id(false, now, &mut random), run_id(true, now, &mut random));
-        assert!(real.starts_with("19700101-000000-") && rehearsal.starts_with("sandbox-19700101-000000-"));
-        assert_ne!(run_id(false, now, &mut random), real);
     }
 }

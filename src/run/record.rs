@@ -7,8 +7,10 @@ use std::collections::HashMap;
 
 use super::input::{CheckedInput, InvalidRow};
 use super::planning::Planned;
+use super::tenant::Tenant;
+use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
-use crate::model::{OperationId, Tag};
+use crate::model::{OperationId, SANDBOX_RUN_PREFIX, Tag};
 use crate::outside::Outside;
 use crate::plan::changes::Decision;
 use crate::plan::operations::PlannedOperation;
@@ -224,4 +226,29 @@ async fn record_rows(
     }
     store.add_chunks(run, part).await?;
     Ok(())
+}
+
+/// A name that sorts by time and does not come twice.
+pub(super) fn new_run_id<T: Transport>(tenant: &Tenant<T>, random: &mut fastrand::Rng) -> String {
+    run_id(tenant.is_sandbox, tenant.clock.wall_time(), random)
+}
+
+fn run_id(sandbox: bool, now: jiff::Timestamp, random: &mut fastrand::Rng) -> String {
+    let prefix = if sandbox { SANDBOX_RUN_PREFIX } else { "" };
+    let mark: String = std::iter::repeat_with(|| random.alphanumeric()).take(6).collect();
+    format!("{prefix}{}-{}", now.strftime("%Y%m%d-%H%M%S"), mark.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_ids_tell_rehearsals_apart_and_do_not_come_twice() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let (real, rehearsal) = (run_id(false, now, &mut random), run_id(true, now, &mut random));
+        assert!(real.starts_with("19700101-000000-") && rehearsal.starts_with("sandbox-19700101-000000-"));
+        assert_ne!(run_id(false, now, &mut random), real);
+    }
 }

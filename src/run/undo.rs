@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::RunContext;
-use super::carrying_out::{Run, RunOptions, new_run_id};
+use super::carrying_out::{Run, RunOptions};
 use super::claim::{claim, claim_by_name};
 use super::input::CheckedInput;
 use super::join::{input_digest, operations_digest};
 use super::later::Asked;
 use super::patience::Patience;
 use super::planning::{Planned, PlanningOptions, add_reading};
-use super::record::record;
+use super::record::{new_run_id, record};
 use super::resume::{GoingOn, go_on, named};
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::Transport;
