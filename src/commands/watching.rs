@@ -21,7 +21,7 @@ use super::{outputs, stop_signals};
 use crate::api::PingClient;
 use crate::cli::{Cli, Command, MonitoringOptions};
 use crate::clock::SystemClock;
-use crate::config::{ConfigError, ping_address, state_place};
+use crate::config::{ConfigError, Profile, ping_address, state_place};
 use crate::dispatch::StopRequest;
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::is_sandbox_run;
@@ -209,7 +209,8 @@ fn pings(
     screen: &Screen,
 ) -> Result<Option<Pings>, CommandError> {
     let environment = |name: &str| std::env::var_os(name);
-    let address = if subject.is_sandbox { None } else { ping_address(subject.options, &environment)? };
+    let address =
+        if subject.is_sandbox { None } else { ping_address(subject.options.ping_url_file.as_deref(), &environment)? };
     let Some(address) = address else { return Ok(None) };
     let client = PingClient::new(address, certificates.cloned()).map_err(ConfigError::from)?;
     let clock = SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
@@ -259,10 +260,8 @@ impl Metrics {
         })?;
         let warn = |error: &io::Error| warn(screen, path, &error);
         let Ok(mut file) = file.inspect_err(warn) else { return Ok(None) };
-        // Of several profiles' jobs the books do not tell which one it was.
         if !file.knows_last_success()
-            && cli.general.settings.name.is_none()
-            && let Some(time) = books.last_done(about.input_path.as_deref()).await
+            && let Some(time) = books.last_done(about.input_path.as_deref(), &cli.general.settings).await
         {
             file.note_last_success(time);
         }
@@ -372,9 +371,14 @@ impl Books {
         Some((only.kind, only.input_path))
     }
 
-    /// When the input was last done.
-    async fn last_done(&self, input_path: Option<&str>) -> Option<Timestamp> {
-        self.0.as_ref()?.last_done(input_path?).await.ok().flatten()
+    /// When the input was last done for the tenant that the settings name. Where they name none by its id, the books must be of
+    /// one alone; of several profiles' jobs they do not tell which one it was.
+    async fn last_done(&self, input_path: Option<&str>, settings: &Profile) -> Option<Timestamp> {
+        let (tenant, app) = (settings.id("AZURE_TENANT_ID"), settings.id("AZURE_CLIENT_ID"));
+        if tenant.is_none() && settings.name.is_some() {
+            return None;
+        }
+        self.0.as_ref()?.last_done(input_path?, tenant, app).await.ok().flatten()
     }
 }
 

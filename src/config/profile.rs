@@ -34,6 +34,14 @@ impl Profile {
         }
     }
 
+    /// The id of a tenant or an app that a variable holds, and not a domain.
+    pub(crate) fn id(&self, name: &str) -> Option<String> {
+        let text = self.variable(name)?.into_string().ok()?;
+        let id = text.trim();
+        let parts = id.split('-').map(|part| part.chars().filter(char::is_ascii_hexdigit).count());
+        (id.len() == 36 && parts.eq([8, 4, 4, 4, 12])).then(|| id.to_owned())
+    }
+
     /// A variable of the environment; one that is not set, or empty, is what the profile says in its place. An empty address
     /// of a state that no profile replaces is told, since one was to be there.
     pub(crate) fn variable(&self, name: &str) -> Option<OsString> {

@@ -151,6 +151,29 @@ fn where_the_page_is_gone_the_state_knows_when_the_input_was_last_done() {
 }
 
 #[test]
+fn a_job_has_succeeded_last_when_its_own_tenant_had_and_a_profiles_job_too() {
+    let sandbox = Sandbox::holding(&[1]);
+    let folder = Folder::new();
+    let of_profile = |rows: &str| {
+        let _replaced = std::fs::remove_file(folder.path("x.prom"));
+        run(&sandbox, &folder, rows, "--config c.toml --profile a")
+    };
+    let tenant = sandbox.variables().iter().find(|(name, _)| *name == "AZURE_TENANT_ID").expect("a tenant").1.clone();
+    let tenant = tenant.to_uppercase();
+    folder.write("c.toml", format!("[profile.a]\ntenant = \"{tenant}\"\n"));
+    of_profile("#1,A,Add,").run().exits(0);
+    let success = value(&page(&folder), "run_last_success_timestamp_seconds").expect("a success");
+    of_profile("#1,,Add,").run().exits(3);
+    let known = value(&page(&folder), "run_last_success_timestamp_seconds").expect("the state knows");
+    assert!((success - known).abs() < 5.0, "{known} {success}");
+    // The same input for another tenant, by variables.
+    let _replaced = std::fs::remove_file(folder.path("x.prom"));
+    let other = "99999999-5a5a-4a5a-8a5a-000000000009";
+    run(&sandbox, &folder, "#1,,Add,", "").variable("AZURE_TENANT_ID", other).run().exits(3);
+    assert_eq!(value(&page(&folder), "run_last_success_timestamp_seconds"), None);
+}
+
+#[test]
 fn a_job_is_called_after_its_input_whoever_carries_it_out_and_a_rehearsal_after_itself() {
     let sandbox = Sandbox::holding(&[1]);
     let folder = Folder::new();

@@ -128,7 +128,7 @@ impl Moment<'_> {
     }
 
     fn write_rows(&self, page: &mut Page<'_>) {
-        page.gauge("run_rows", "Rows of the last run that answered its rows, by status.");
+        page.gauge("run_rows", "Rows of the last run, by status, if it answered them.");
         for status in Status::ALL {
             let rows = self.standing.rows.as_ref().map(|rows| rows.get(&status).copied().unwrap_or(0));
             self.end_result(page, &[("status", status.as_str())], rows);

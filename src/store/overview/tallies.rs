@@ -51,9 +51,15 @@ impl Store {
 }
 
 impl Reader {
-    /// When a run over all of this input last ended with nothing left, failed or unknown, where the books are of one tenant and
-    /// app. How its process ended is not in the books, so that of a run with tolerated or left out rows nothing is said.
-    pub async fn last_done(&self, input_path: &str) -> Result<Option<Timestamp>, StoreError> {
+    /// When a run over all of this input last ended with nothing left, failed or unknown: of this tenant and app as far as they
+    /// are given, or else where the books are of one alone. How its process ended is not in the books, so that of a run with
+    /// tolerated or left out rows nothing is said.
+    pub async fn last_done(
+        &self,
+        input_path: &str,
+        tenant: Option<String>,
+        app: Option<String>,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let input_path = input_path.to_owned();
         self.connection
             .run(move |transaction| {
@@ -64,16 +70,17 @@ impl Reader {
                 // Looked up state by state in the index: a million operations that are done need not be counted.
                 let ended: Option<i64> = transaction
                     .prepare_cached(&format!(
-                        "SELECT last_activity_at FROM run
+                        "SELECT last_activity_at FROM run JOIN account USING (account_key)
                          WHERE input_path = ?1 AND state IN ('finished', 'revisited') AND kind = ?2 AND input_digest NOT LIKE '%:%'
-                             AND (SELECT count(*) FROM account) = 1
+                             AND CASE WHEN CAST(?3 AS TEXT) IS NULL THEN (SELECT count(*) FROM account) = 1
+                                 ELSE lower(tenant) = lower(?3) AND lower(app) = lower(coalesce(?4, app)) END
                              AND NOT EXISTS (SELECT 1 FROM row_problem WHERE row_problem.run_key = run.run_key)
                              AND NOT EXISTS (SELECT 1 FROM operation
                                  WHERE operation.run_key = run.run_key AND operation.state IN ({}))
                          ORDER BY last_activity_at DESC LIMIT 1",
                         others.join(", ")
                     ))?
-                    .query_row(params![input_path, RunKind::Apply.as_str()], |row| {
+                    .query_row(params![input_path, RunKind::Apply.as_str(), tenant, app], |row| {
                         row.get(0)
                     })
                     .optional()?;
