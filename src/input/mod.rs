@@ -119,7 +119,9 @@ pub fn read_selected(
     let needed = if options.orders.is_some() { Needed::Machines } else { Needed::Orders };
     let opening = Opening::read(&mut text, options.accepted, needed)?;
     if options.tenants.is_some() {
-        tenants::refuse_two(&opening.header, text.line().saturating_sub(1))?;
+        let line = text.line().saturating_sub(1);
+        tenants::refuse_two(&opening.header, line)?;
+        tenants::refuse_misnamed(&opening.header, line, options.accepted)?;
     }
     let selection = filter.map(|filter| Selection::new(filter, &opening.header, machines, options)).transpose();
     let selection = selection.map_err(InputError::Filter)?;

@@ -6,14 +6,11 @@ use std::io::Read;
 
 use crate::input::cells::check::Field;
 use crate::input::findings::accept::{Accepted, Doubt};
-use crate::input::findings::error::{FoundColumns, InputError};
+use crate::input::findings::error::{FoundColumns, InputError, MisnamedColumn};
 use crate::input::findings::excerpt::Excerpt;
 use crate::input::findings::problem::ProblemKind;
-use crate::input::structure::columns::bare_name;
+use crate::input::structure::columns::{TENANT, bare_name};
 use crate::input::structure::record::Record;
-
-/// What the column is called, bare.
-const NAMES: [&str; 2] = ["tenant", "tenantid"];
 
 /// The tenants that rows may name: by their ids or domains, or by the names of their profiles.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +82,7 @@ impl SignedIn {
 }
 
 fn columns(header: &[String]) -> impl Iterator<Item = usize> {
-    let names_tenants = |name: &String| NAMES.contains(&bare_name(name).as_str());
+    let names_tenants = |name: &String| TENANT.contains(&bare_name(name).as_str());
     header.iter().enumerate().filter(move |(_, name)| names_tenants(name)).map(|(position, _)| position)
 }
 
@@ -98,6 +95,25 @@ pub(in crate::input) fn refuse_two(header: &[String], line: u64) -> Result<(), I
     match (found.next(), found.next()) {
         (Some(first), Some(second)) => Err(InputError::DuplicateColumns { line, kind: "the tenant", first, second }),
         _ => Ok(()),
+    }
+}
+
+/// Refuses a header that has none of these columns, and one that speaks of tenants all the same, where profiles choose rows:
+/// each row would be for every one of them. It ends on the line.
+///
+/// # Errors
+/// [`InputError::MisnamedColumn`], where there is one.
+pub(in crate::input) fn refuse_misnamed(header: &[String], line: u64, accepted: Accepted) -> Result<(), InputError> {
+    if accepted.allows(Doubt::MisnamedColumns) || columns(header).next().is_some() {
+        return Ok(());
+    }
+    let speaks_of_tenants = |(_, cell): &(usize, &String)| bare_name(cell).contains(TENANT[0]);
+    match header.iter().enumerate().find(speaks_of_tenants) {
+        Some((position, cell)) => {
+            let misnamed = MisnamedColumn { found: FoundColumns::one(position, cell), name: TENANT[0] };
+            Err(InputError::MisnamedColumn { line, misnamed })
+        }
+        None => Ok(()),
     }
 }
 
@@ -167,6 +183,12 @@ mod tests {
             read(text.as_bytes(), &InputOptions { tenants, ..InputOptions::default() })
         };
         assert_eq!(found("Tenant_ID,other").expect("a sheet").requests.all.len(), 1);
+        for header in ["Tenant Name,other", "AadTenantId,other", "other,tennant"] {
+            let error = found(header).expect_err("nobody knows whose the rows are").to_string();
+            assert!(error.contains("looks like \"tenant") && error.contains("--accept misnamed-columns"), "{error}");
+        }
+        let text = "Hostname,tag,action,value,Tenant Name\nweb01,A,Add,,a\n";
+        assert!(read(text.as_bytes(), &InputOptions::default()).is_ok(), "where no profile chooses rows");
         insta::assert_snapshot!(found("tenant,TenantId").expect_err("two columns"), @r#"the header on line 1 has two columns with the same name for the tenant, "tenant" (5) and "TenantId" (6); rename or remove one (case, blanks, _ and - make no difference)"#);
     }
 

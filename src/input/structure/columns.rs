@@ -25,6 +25,9 @@ const ACTION: [&str; 1] = ["action"];
 const VALUE: [&str; 2] = ["value", STATE_VALUE];
 const STATE_VALUE: &str = "devicevalue";
 
+/// Whose a row is.
+pub(in crate::input) const TENANT: [&str; 2] = ["tenant", "tenantid"];
+
 /// The columns of machines' ids as people write them; the first that is there counts.
 pub(crate) const MACHINE_BY_ID_WRITTEN: [&str; 8] = [
     "machineId",
@@ -274,10 +277,11 @@ fn misnamed_columns(header: &[String], bare: &[String], gaps: ColumnGaps) -> Vec
         (gaps.has_tag, &["tag"]),
         (gaps.has_action, &["action"]),
         (gaps.has_value, &["value", "deviceValue"]),
+        (bare.iter().any(|name| TENANT.contains(&name.as_str())), &["tenant", "tenantId"]),
     ];
     let wanted = missing.iter().filter(|(is_there, _)| !is_there).flat_map(|(_, names)| *names);
     let wanted: Vec<(&'static str, String)> = wanted.map(|name| (*name, bare_name(name))).collect();
-    let known = [&MACHINE_BY_ID[..], &MACHINE_BY_NAME, &TAG, &ACTION, &VALUE, &OF_EXPORTS];
+    let known = [&MACHINE_BY_ID[..], &MACHINE_BY_NAME, &TAG, &ACTION, &VALUE, &TENANT, &OF_EXPORTS];
     let is_export = bare.iter().any(|name| name != "tags" && OF_EXPORTS.contains(&name.as_str()));
     let is_meant = |bare: &str| bare == "tags" && gaps.has_action && !is_export;
     let is_known = |bare: &str| known.iter().any(|names| names.contains(&bare)) && !is_meant(bare);
