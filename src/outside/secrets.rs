@@ -60,6 +60,18 @@ pub(crate) fn in_address(address: &str) -> Option<&str> {
     (!user.contains('@')).then_some(password)
 }
 
+/// An address, or whatever else stands in its place, without the password in it.
+pub(crate) fn without_password(address: &str) -> String {
+    let rest = address.split_once("://").map_or(address, |(_scheme, rest)| rest);
+    match in_address(rest).filter(|password| !password.is_empty()) {
+        Some(password) => {
+            keep(&password.into());
+            address.replace(password, "***")
+        }
+        None => address.to_owned(),
+    }
+}
+
 fn add(secret: &SecretString, add: impl FnOnce(&mut Known, SecretString)) {
     // Secrets are sent without the white space that a variable or a file put around them.
     let secret = secret.expose_secret().trim();

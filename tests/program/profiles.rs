@@ -165,6 +165,16 @@ fn each_setting_is_shown_with_its_origin_and_a_secret_only_as_set() {
     assert_eq!(line("ping-url-file"), "ping-url-file set variable TAGFLEET_PING_URL");
     assert_eq!(line("base-url"), "base-url https://api.security.microsoft.com default");
     assert_eq!(line("metrics-file"), "metrics-file - not set");
+    for (variable, address) in [
+        ("TAGFLEET_BASE_URL", format!("http://user:{CANARY}@127.0.0.1:1")),
+        ("AZURE_AUTHORITY_HOST", format!("https://user:{CANARY}/x?y@login.example")),
+    ] {
+        for options in ["", "--json", "--base-url http://me:canary-of-mine@127.0.0.1:1"] {
+            let shown = config(&folder, options, &[(variable, &address)]);
+            let text = String::from_utf8_lossy(&shown.output).into_owned() + &shown.messages;
+            assert!(!text.contains(CANARY) && !text.contains("canary-of-mine") && text.contains("***"), "{text}");
+        }
+    }
     let object = config(&folder, "--config c.toml --profile a --json", &variables);
     assert!(!String::from_utf8_lossy(&object.output).contains(CANARY) && !text.contains(CANARY));
     let object: Value = serde_json::from_slice(&object.output).expect("JSON");

@@ -7,6 +7,7 @@ use super::keys::{Key, Keys};
 use super::setting::{Setting, holds_secret, is_set, overrules_variable};
 use crate::cli::origin::{Origin, SettingInForce};
 use crate::config::Environment;
+use crate::outside::secrets::without_password;
 
 /// All settings, in the order of the keys.
 pub(super) fn of(
@@ -27,7 +28,10 @@ fn one(
     overruling: &[&str],
     environment: Environment<'_>,
 ) -> SettingInForce {
-    let setting = |value: Option<String>, origin| SettingInForce { key: key.name.clone(), value, origin };
+    let setting = |value: Option<String>, origin| {
+        let value = value.map(|value| if value.contains("://") { without_password(&value) } else { value });
+        SettingInForce { key: key.name.clone(), value, origin }
+    };
     if let Some(typed) = typed(key, matches) {
         return setting(Some(typed), Origin::Option);
     }
