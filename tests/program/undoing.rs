@@ -48,6 +48,13 @@ fn what_was_so_before_stays_and_undoing_an_undo_works() {
     assert_eq!(summary["status"]["succeeded"], 5);
     let undo = summary["run_id"].as_str().expect("a name");
     assert_ne!(undo, run);
+    // Whoever is shown the first one knows that it does not hold any more.
+    let page = object(&command(&sandbox, &folder, &format!("report {run} --json")), 0);
+    assert_eq!(page["undone_by"], *undo);
+    let verdict = page["verdict"]["text"].as_str().expect("a verdict");
+    assert!(verdict.contains("taken back") && verdict.contains(undo), "{verdict}");
+    let shown = command(&sandbox, &folder, &format!("runs {run}"));
+    assert!(String::from_utf8_lossy(&shown.output).contains(&format!("Taken back by  {undo}")), "{run}");
     object(&command(&sandbox, &folder, &format!("undo {undo} --yes --json --quota off")), 0);
     assert_eq!(state(&sandbox), after);
     let runs = object(&command(&sandbox, &folder, "runs --json"), 0);

@@ -27,6 +27,7 @@ pub(super) fn object(figures: &Figures) -> Value {
         "run_id": run.run_id,
         "kind": run.kind,
         "state": run.condition.as_str(),
+        "undone_by": figures.details.undone_by,
         "verdict": { "tone": verdict.tone.as_str(), "text": verdict.headline, "more": verdict.more },
         "quota_kept": quota_text(figures).map(|(is_kept, _)| is_kept),
         "input": run.input_path,

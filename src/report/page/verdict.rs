@@ -2,6 +2,7 @@
 
 use super::figures::Figures;
 use crate::model::Status;
+use crate::outside::shown;
 use crate::report::course::summary::UNFINISHED;
 use crate::store::RunCondition;
 use crate::words::{counted, group_digits};
@@ -64,6 +65,12 @@ impl Verdict {
         let (tone, headline) = match figures.details.entry.condition {
             RunCondition::Finished if reason.is_some() && rows.left > 0 && rows.left == rows.all => rows.given_up(),
             condition => rows.judged(condition, end.is_some()),
+        };
+        let (tone, headline) = match &figures.details.undone_by {
+            Some(undo) => {
+                (Tone::Doubtful, format!("The run was taken back by {}, whose page tells how far", shown(undo)))
+            }
+            None => (tone, headline),
         };
         let hint = end.and_then(|end| end.hint.as_ref()).filter(|_| reason.is_some());
         let why = reason.map(|reason| format!("It stopped early, {}.", reason.trim_end_matches('.')));

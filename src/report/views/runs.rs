@@ -124,6 +124,7 @@ impl RunView<'_> {
             "byte_order_mark": run.byte_order_mark,
             "calls": calls,
             "unsettled_calls": run.unsettled_calls,
+            "undone_by": run.undone_by,
             "first_call_at": run.first_call_at.map(written),
             "last_call_at": run.last_call_at.map(written),
             "next_command": self.next_command(),
@@ -173,6 +174,7 @@ impl RunView<'_> {
             ),
             ("Operations", operations_text(&run.operations)),
             ("Calls", self.calls_text(time_zone)),
+            ("Taken back by", self.details.undone_by.as_deref().map(shown).unwrap_or_default()),
         ];
         for (name, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
             // Writing into a string cannot fail.
@@ -328,6 +330,7 @@ mod tests {
             first_call_at: Some(time),
             last_call_at: Some(time),
             unsettled_calls: 3,
+            undone_by: Some("20260502-090000-bbbbbb".into()),
         };
         let screen = Screen::new(ColorChoice::Never, false);
         let view = RunView { details: &details, repeated_options: " --state-dir 'my state'", said: None };
@@ -348,8 +351,9 @@ mod tests {
           Process        7 on host, started 2026-05-01 14:05:10 UTC, gone
           Operations     10,000 succeeded, 1,998 left
           Calls          1,502 (1,500 tags, 2 device values), from 2026-05-01 14:05:10 UTC to 2026-05-01 14:05:10 UTC; 3 whose answer was never stored
+          Taken back by  20260502-090000-bbbbbb
         Next: tagfleet resume 20260501-140510-aaaaaa --state-dir 'my state'
         ");
-        insta::assert_snapshot!(view.json(), @r#"{"app":"retagger","begun_at":"2026-05-01T14:05:10.000Z","byte_order_mark":true,"calls":{"bulk":0,"get":0,"list":0,"tags":1500,"value":2},"delimiter":";","first_call_at":"2026-05-01T14:05:10.000Z","header":["machineId","tag"],"host":"api.security.microsoft.com","input":"retag.csv","invalid_rows":2,"kind":"apply","last_activity_at":"2026-05-01T14:05:10.000Z","last_call_at":"2026-05-01T14:05:10.000Z","next_command":"tagfleet resume 20260501-140510-aaaaaa --state-dir 'my state'","note":"CHG-7\u001b[2J","operations":{"failed":0,"not_attempted":0,"pending":1998,"refused":0,"succeeded":10000,"unchanged":0,"unknown":0},"process":{"alive":false,"host":"host","id":7,"started_at":"2026-05-01T14:05:10.000Z"},"rows":12000,"run_id":"20260501-140510-aaaaaa","state":"unfinished","tenant":"contoso","unsettled_calls":3}"#);
+        insta::assert_snapshot!(view.json(), @r#"{"app":"retagger","begun_at":"2026-05-01T14:05:10.000Z","byte_order_mark":true,"calls":{"bulk":0,"get":0,"list":0,"tags":1500,"value":2},"delimiter":";","first_call_at":"2026-05-01T14:05:10.000Z","header":["machineId","tag"],"host":"api.security.microsoft.com","input":"retag.csv","invalid_rows":2,"kind":"apply","last_activity_at":"2026-05-01T14:05:10.000Z","last_call_at":"2026-05-01T14:05:10.000Z","next_command":"tagfleet resume 20260501-140510-aaaaaa --state-dir 'my state'","note":"CHG-7\u001b[2J","operations":{"failed":0,"not_attempted":0,"pending":1998,"refused":0,"succeeded":10000,"unchanged":0,"unknown":0},"process":{"alive":false,"host":"host","id":7,"started_at":"2026-05-01T14:05:10.000Z"},"rows":12000,"run_id":"20260501-140510-aaaaaa","state":"unfinished","tenant":"contoso","undone_by":"20260502-090000-bbbbbb","unsettled_calls":3}"#);
     }
 }

@@ -12,7 +12,7 @@ use super::accounts::WITH_CALLS_OF_RUN;
 use crate::store::access::heartbeats::the_dead;
 use crate::store::engine::sql::{Optional, Row, SqlError, Transaction, params};
 use crate::store::forms::encoding::{damaged, timestamp};
-use crate::store::forms::run::{OperationState, RunKey, RunState, StoredRun};
+use crate::store::forms::run::{OperationState, RunKey, RunState, StoredRun, UNDO_PREFIX};
 use crate::store::runs::rows::{count_rows, read_delimiter};
 use crate::store::slots::overtaken::open_operations;
 use crate::store::slots::unheard_operations;
@@ -117,6 +117,8 @@ pub struct RunDetails {
     pub last_call_at: Option<Timestamp>,
     /// Calls whose outcome was never stored: they are in flight, or their process died.
     pub unsettled_calls: u32,
+    /// The last run that has taken this one back, or has begun to.
+    pub undone_by: Option<String>,
 }
 
 impl Reader {
@@ -329,7 +331,16 @@ fn read_details(
         [run_key],
         |row| row.get(0),
     )?;
+    let undone_by = transaction
+        .query_row(
+            "SELECT undo.run_id FROM run AS undo JOIN run ON undo.input_path = ?2 || run.run_id
+             WHERE run.run_key = ?1 AND undo.kind = 'undo' AND undo.state <> 'preparing' ORDER BY undo.run_key DESC LIMIT 1",
+            params![run_key, UNDO_PREFIX],
+            |row| row.get(0),
+        )
+        .optional()?;
     Ok(Some(RunDetails {
+        undone_by,
         entry,
         header: serde_json::from_str(&header).map_err(|_not_json| damaged(0, "the header of a run"))?,
         delimiter,
