@@ -244,7 +244,15 @@ fn rows_in_force<'a>(case: &'a Case<'_>, told: &'a Told) -> Option<Cow<'a, [Row]
     let is_earlier = |other: &&Told| {
         other.number < told.number && other.run.as_deref() == Some(run) && !matches!(other.end, End::Exited(2 | 3 | 6))
     };
-    let mut earlier = case.told.iter().filter(is_earlier);
+    // Nor is one whose command died before the run had taken it: then this one's rows are others.
+    let is_taken = |other: &&Told| match (&other.file, &told.results) {
+        (Some((_, rows)), Some(results)) if other.end == End::Killed && other.options.choice.is_none() => {
+            let is_row = |row: &Row, number| results.iter().any(|it| it.number == number && it.wishes == row.wishes);
+            rows.len() == results.len() && (1..).zip(rows).all(|(number, row)| is_row(row, number))
+        }
+        _ => true,
+    };
+    let mut earlier = case.told.iter().filter(is_earlier).filter(is_taken);
     rows_in_force(case, earlier.rfind(|other| other.deed.orders().is_some() || other.file.is_some())?)
 }
 
@@ -282,7 +290,7 @@ mod tests {
         swapped(false).comes_to(&[Kind::BreakBeforeMake]);
         swapped(true).comes_to(&[]);
         // A file that was edited meanwhile counts if it was taken.
-        let edited = |end: End| {
+        let edited = |end: End, is_taken: bool| {
             let mut tale = Tale::new();
             tale.log.initial.insert(old().slot(0), Content::Tag(["old".to_owned()].into()));
             tale.begin(Deed::Apply(0), "a");
@@ -293,10 +301,12 @@ mod tests {
             tale.begin(Deed::Resume(0), "a");
             tale.look();
             tale.change(&old(), 0);
-            tale.end(End::Exited(0), &[("succeeded", 0, old())]);
+            let rows = [("not_attempted", 0, new()), ("succeeded", 0, old())];
+            tale.end(End::Exited(0), if is_taken { &rows } else { &rows[1..] });
             tale
         };
-        edited(End::Exited(3)).comes_to(&[]);
-        edited(End::Killed).comes_to(&[Kind::BreakBeforeMake]);
+        edited(End::Exited(3), false).comes_to(&[]);
+        edited(End::Killed, true).comes_to(&[Kind::ExitStatus, Kind::BreakBeforeMake]);
+        edited(End::Killed, false).comes_to(&[]);
     }
 }
