@@ -9,10 +9,10 @@
 # DIRECTORY/refused/     inputs that were refused as a whole; fix them and put them back. Where one of its name is there already,
 #                        an input gets the time before its name.
 #
-# The options go to tagfleet: --client-secret-file FILE, or --sandbox for a rehearsal; none that leaves rows for another
-# time, as --limit does. Secrets come from files or from the
-# environment, never from the command line, which every user of the computer can read. --deadline 06:00, or 8h, counts for
-# the night as a whole: after it no call starts, and no further file is begun. It needs GNU date.
+# The options go to tagfleet: --client-secret-file FILE, --profile NAME, or --sandbox for a rehearsal; none that leaves rows
+# for another time, as --limit does, and no second profile. Secrets come from files or from the environment, never from the
+# command line, which every user of the computer can read. --deadline 06:00, or 8h, counts for the night as a whole: after it
+# no call starts, and no further file is begun. It needs GNU date.
 #
 # Silent when everything is applied or nothing waits. Otherwise it says on standard error what became of each file, why,
 # and where its rows and its summary are; cron mails that and the journal keeps it. It ends with the gravest of tagfleet's
@@ -73,8 +73,15 @@ moment_of() {
     echo "$end"
 }
 
+# A file is done or not, and its results have one name; that is for one tenant.
+one_profile_alone() {
+    say "each profile needs a directory of its own, and so a call of its own; nothing was sent"
+    exit 2
+}
+
 # Takes the deadline out of the options, since each file has only what the others left of the night.
 end_of_night=
+profiles=
 count=$#
 while [ "$count" -gt 0 ]; do
     case $1 in
@@ -88,11 +95,23 @@ while [ "$count" -gt 0 ]; do
         say "--limit leaves rows for another time, and a file that is done is put away; nothing was sent"
         exit 2
         ;;
+    --all-profiles) one_profile_alone ;;
+    --profile)
+        profiles="$profiles,${2:-}"
+        set -- "$@" "$1"
+        ;;
+    --profile=*)
+        profiles="$profiles,${1#--profile=}"
+        set -- "$@" "$1"
+        ;;
     *) set -- "$@" "$1" ;;
     esac
     shift
     count=$((count - 1))
 done
+
+profiles=${profiles:-,${TAGFLEET_PROFILE:-}}
+case ${profiles#,} in *,*) one_profile_alone ;; esac
 
 # Of two statuses the one that counts, in tagfleet's own order. One that is not its own, of a program that was killed or
 # is not there at all, counts most.

@@ -87,7 +87,14 @@ pub(crate) struct GeneralOptions {
     /// profiles" describes the file that they stand in.
     ///
     /// [env: TAGFLEET_PROFILE]
-    #[arg(long, global = true, value_name = "NAME", value_delimiter = ',', help_heading = "Profiles")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        value_delimiter = ',',
+        value_hint = clap::ValueHint::Other,
+        help_heading = "Profiles"
+    )]
     pub profile: Vec<String>,
     /// Run the command for every profile
     #[arg(long, global = true, conflicts_with = "profile", hide_short_help = true, help_heading = "Profiles")]

@@ -117,7 +117,8 @@ impl InputOptions {
             '\n' => " --tag-separator '\\n'".to_owned(),
             separator => format!(" --tag-separator {}", shell_word(&separator.to_string())),
         });
-        format!("{encoding}{accept}{}", separator.unwrap_or_default())
+        let skips = if self.skip_invalid { " --skip-invalid" } else { "" };
+        format!("{encoding}{accept}{}{skips}", separator.unwrap_or_default())
     }
 }
 

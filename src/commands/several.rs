@@ -120,6 +120,7 @@ fn refuse_what_is_for_one(command: &Command) -> Result<(), CommandError> {
         Command::Undo(it) => (None, it.output.as_ref(), false, Some(&it.run)),
         Command::Runs(it) => (None, None, false, it.run.as_ref()),
         Command::Results(it) => (None, it.output.as_ref(), false, Some(&it.run)),
+        Command::Report(it) => (None, it.output.as_ref(), false, Some(&it.run)),
         Command::Inventory(it) => {
             if it.output.is_none() {
                 return refused(

@@ -214,6 +214,7 @@ pub(crate) async fn check_input_with_machines<T: Transport>(
     }
     let (machines, mut fields) = tenant.read_list(list, context).await?;
     if order.is_tenants_list() {
+        tenant.note_person(context);
         order.source = InputSource::Bytes(Box::new(fields.open_rows()));
     }
     let screen = context.screen.clone();

@@ -17,6 +17,7 @@ pub(crate) async fn inventory<T: Transport>(
     context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
+    tenant.note_person(context);
     let mut report = ReadingReport::new(context.screen.clone(), context.quiet);
     let screen = context.screen.clone();
     let outcome = match tenant.read_into(sheet, &mut report, context).await {

@@ -211,7 +211,7 @@ impl Planned {
         let OwnWrites { recent, .. } = own_writes(tenant, self.read_from).await?;
         let is_overtaken = self.written(&recent).ne(known);
         if is_overtaken {
-            context.screen.line("Another run has changed what the plan is about: it is made again.");
+            context.say("Another run has changed what the plan is about: it is made again.");
         }
         Ok(is_overtaken)
     }
@@ -303,7 +303,7 @@ pub(super) fn is_stale<T: Transport>(planned_at: BootTime, tenant: &Tenant<T>, c
     let is_stale = tenant.clock.boot_time().since(planned_at) > PLAN_HOLDS_FOR;
     if is_stale {
         let message = "The plan is more than 10 minutes old, and the tenant may have changed: it is made again.";
-        context.screen.line(message);
+        context.say(message);
     }
     is_stale
 }

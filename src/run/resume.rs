@@ -155,7 +155,7 @@ fn nothing_left(run: Option<&StoredRun>, text: &str, context: &RunContext) -> Re
             .screen
             .object(json!({"run_id": run_id, "input": input, "open": 0}), &Ending::finished(ExitStatus::Done.code()))?;
     } else {
-        context.screen.line(text);
+        context.say(text);
     }
     Ok(ExitStatus::Done)
 }

@@ -116,6 +116,7 @@ async fn prepare<T: Transport>(
     let known: HashSet<&MachineId> = machines.iter().collect();
     let others: Vec<MachineId> = begun_before.into_iter().filter(|machine| !known.contains(machine)).collect();
     machines.extend(others);
+    tenant.note_person(context);
     warn_of_unshown_tags(&read.inventory, context);
     if machines.is_empty() {
         if all == 0 {

@@ -14,6 +14,7 @@ pub(crate) async fn tags<T: Transport>(
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
     let MachinesRead { inventory, progress, .. } = tenant.read_machines(context).await?;
+    tenant.note_person(context);
     let list = TagList::of(&inventory);
     let report = TagsReport(&list);
     if context.json {

@@ -185,6 +185,16 @@ impl<T: Transport> Tenant<T> {
         }
     }
 
+    /// Says that a change of all machines may not be one of all where a person has signed in.
+    pub(super) fn note_person(&self, context: &RunContext) {
+        if self.is_person {
+            context.screen.note(
+                "signed in as a person, whose list shows only the machine groups that the person may see: other machines stay \
+                 as they are",
+            );
+        }
+    }
+
     /// Refuses rules where a person has signed in: machines that the list does not show to this person would pass for gone.
     pub(super) fn refuse_person(&self) -> Result<(), CommandError> {
         if !self.is_person {

@@ -304,8 +304,20 @@ fn the_nightly_script_takes_all_files_and_puts_each_in_its_place() {
     assert_eq!(folder.names_in("waiting/refused").len(), 2);
     // A file of which rows are left for another time is not done.
     folder.write("waiting/a.csv", &values[..]);
-    let output = nightly_script(&folder, program, &["--sandbox", "--limit", "1"]);
-    assert_eq!((output.status.code(), folder.names_in("waiting").len()), (Some(2), 3));
+    for options in [
+        &["--sandbox", "--limit", "1"][..],
+        &["--sandbox", "--profile", "a,b"],
+        &["--sandbox", "--profile=a", "--profile=b"],
+        &["--sandbox", "--all-profiles"],
+    ] {
+        let output = nightly_script(&folder, program, options);
+        assert_eq!((output.status.code(), folder.names_in("waiting").len()), (Some(2), 3), "{options:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("nothing was sent"), "{output:?}");
+    }
+    folder.write("c.toml", "[profile.a]\n");
+    let settings = folder.path("c.toml").display().to_string();
+    let output = nightly_script(&folder, program, &["--sandbox", "--profile", "a", "--config", &settings]);
+    assert_eq!((output.status.code(), folder.names_in("waiting").len()), (Some(0), 2), "{output:?}");
 }
 
 #[cfg(unix)]

@@ -140,6 +140,7 @@ fn what_is_for_one_profile_is_refused_before_any_call() {
         ("verify input.csv --all-profiles -o -", "the rows of several profiles cannot all go to standard output"),
         ("inventory --all-profiles", "the machines of several profiles cannot all go to standard output"),
         ("undo 20261126-220000-k3x9q2 --all-profiles --yes", "a run is of one tenant"),
+        ("report 20261126-220000-k3x9q2 --all-profiles", "a run is of one tenant"),
     ] {
         let refused = tenants.run(line, 2);
         assert!(refused.messages.contains(said), "{line}: {}", refused.messages);

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
+use crate::checking::token;
 use crate::machines::id;
 use crate::process::{Ended, Program};
 use crate::rehearsal::Folder;
@@ -279,4 +280,20 @@ fn a_tag_that_no_file_can_say_is_not_fed_back_as_another() {
     assert!(!told.contains("Next:"), "{told}");
     assert!(folder.read("tags-remove.failed.csv").is_none());
     assert_eq!(answers(&folder, "tags-remove.results.csv").len(), 2);
+}
+
+#[test]
+fn who_changes_all_machines_as_a_person_hears_that_there_may_be_more() {
+    let server = Tenant::of([machine(1), machine(2)]).serve();
+    let folder = Folder::new();
+    for line in ["tags", "tags remove Nobodys --yes", "plan @tenant --all --add A", "inventory -o m.csv"] {
+        for (is_person, roles) in [(true, json!({"scp": "Machine.ReadWrite", "roles": []})), (false, json!({}))] {
+            let mut command = folder.command();
+            command.envs(server.variables()).env("TAGFLEET_TOKEN", token(&roles));
+            command.args(line.split_whitespace());
+            let ended = Program::start(command, None, true).end();
+            assert_eq!(ended.status, Some(0), "{line}: {}", ended.messages);
+            assert_eq!(ended.messages.contains("signed in as a person"), is_person, "{line}: {}", ended.messages);
+        }
+    }
 }
