@@ -166,7 +166,7 @@ impl Store {
     /// runtime's thread, so that all of them do everything in the same order each time.
     pub(crate) async fn open_for_simulation(directory: &Path, clock: SharedClock) -> Result<Self, StoreError> {
         if let Some(address) = server::tests::cluster::in_place_of(directory) {
-            let keeps_time = server::tests::virtual_time::is_kept(&address);
+            let keeps_time = server::tests::cluster::virtual_time::is_kept(&address);
             let store = Self::open_on(&address, clock).await?;
             if !keeps_time {
                 store.die_with_its_handles(address);
@@ -194,13 +194,11 @@ impl Store {
     /// Leaves the database in one file, as whoever ends in order does; on the runtime's thread, like everything else. From a
     /// server it takes its leave.
     pub(crate) async fn put_in_order_at_once(&self) -> Result<(), StoreError> {
-        match self.identity.state_directory() {
-            Some(directory) => custody::put_in_order(&directory.join(DATABASE_NAME)),
-            None => {
-                self.take_leave().await;
-                Ok(())
-            }
+        if let Some(directory) = self.identity.state_directory() {
+            return custody::put_in_order(&directory.join(DATABASE_NAME));
         }
+        self.take_leave().await;
+        Ok(())
     }
 
     /// Lets so many further commits succeed and no more, and counts them: a disk that fails at the worst moment.

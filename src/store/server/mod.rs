@@ -173,7 +173,7 @@ impl Server {
         #[cfg(not(test))]
         let settings = SETTINGS;
         #[cfg(test)]
-        let settings = format!("{SETTINGS}{}", tests::virtual_time::setting(&self.address));
+        let settings = format!("{SETTINGS}{}", tests::cluster::virtual_time::setting(&self.address));
         let begin = if self.writes {
             format!("BEGIN; {settings}; {}", Found::writing(process, self.tells_reign))
         } else {
@@ -280,7 +280,7 @@ impl Server {
                 return Ok(false);
             }
             cannot => return cannot,
-        };
+        }
         if let Some((count, deeds)) = self.deeds.are_restored() {
             self.note(count, found.reign);
             tracing::info!(deeds, "stored again what the server that has taken over lacked");

@@ -1,6 +1,6 @@
 //! Whether the state can be believed: intact ([`soundness`]), the one that was left ([`custody`], by the [`witness`]), its files
 //! still the same in the middle of a run ([`presence`], [`journal`]), with times that make sense ([`plausible`], over several
-//! clocks [`timelines`]); and what nobody knows where that is not so ([`unknown_calls`]).
+//! clocks [`timelines`], which were not always read: [`unread`]); and what nobody knows where that is not so ([`unknown_calls`]).
 
 pub(super) mod custody;
 pub(super) mod journal;
@@ -9,4 +9,5 @@ pub(super) mod presence;
 pub(super) mod soundness;
 pub(super) mod timelines;
 pub(super) mod unknown_calls;
+pub(super) mod unread;
 pub(super) mod witness;

@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::plausible::{LARGEST_EXCESS_MILLIONTHS, TWO_CLOCKS_DOUBT_MICROSECONDS, WALL_TIME_DOUBT_MICROSECONDS};
+use super::plausible::{LARGEST_EXCESS_MILLIONTHS, WALL_TIME_DOUBT_MICROSECONDS};
 use super::unknown_calls;
+use super::unread::{unread, unseen};
 use crate::clock::{BootTime, Clock};
 use crate::quota::ages::Position;
 use crate::quota::window::Margin;
-use crate::store::engine::sql::dialect::SERVER_TIME;
 use crate::store::engine::sql::{Optional, SqlError, Transaction, params};
 
 /// The longest pause that is believed.
@@ -230,30 +230,6 @@ pub(in crate::store) fn adopt_abandoned(
     }
     transaction.forget::<Timelines>();
     Ok(())
-}
-
-/// For how long a server has not seen the clock `?1`, by its own clock.
-fn unseen() -> String {
-    format!("(SELECT {SERVER_TIME} - max(seen_at) FROM process WHERE timeline_key = ?1)")
-}
-
-/// How much longer ago a moment of the clock `?1` is at least than the position of that clock, `?3`, tells. `stamp` says when
-/// it was by that clock, and `wall` by wall time, which is `?5` now, unless it is not asked. Wall time alone is believed less
-/// fifteen hours. A server's clock has seen that clock, and where it and wall time agree, the smaller is believed less five
-/// minutes, and less what the position contains of it, `counted`: somebody would have had to set both.
-pub(super) fn unread(transaction: &Transaction<'_>, stamp: &str, wall: &str, counted: Duration) -> String {
-    let by_wall = format!("?5 - ({wall}) - (?3 - {stamp})");
-    let by_server = match transaction.sqlite() {
-        Some(_) => "0".to_owned(),
-        None => {
-            let (unseen, counted) = (unseen(), counted.as_micros());
-            format!("min(coalesce({unseen}, 0) - {counted}, {by_wall}) - {TWO_CLOCKS_DOUBT_MICROSECONDS}")
-        }
-    };
-    format!(
-        "CASE WHEN CAST(?5 AS BIGINT) IS NULL THEN 0
-             ELSE max(0, {by_wall} - {WALL_TIME_DOUBT_MICROSECONDS}, {by_server}) END"
-    )
 }
 
 /// A clock whose calls and pauses are put on ours.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::timelines;
+use super::unread::unread;
 use crate::clock::BootTime;
 use crate::store::engine::sql::{Optional, SqlError, Transaction, params};
 
@@ -108,12 +108,7 @@ pub(super) fn adopt(
     now_wall: Option<i64>,
     counted: Duration,
 ) -> Result<(), SqlError> {
-    let older = timelines::unread(
-        transaction,
-        "unknown_until",
-        "coalesce(unknown_until_at, ?5 - (?3 - unknown_until))",
-        counted,
-    );
+    let older = unread(transaction, "unknown_until", "coalesce(unknown_until_at, ?5 - (?3 - unknown_until))", counted);
     transaction
         .prepare_cached(&format!(
             "UPDATE custody SET unknown_timeline = ?2, unknown_until = ?4 - (?3 - unknown_until) - ({older})

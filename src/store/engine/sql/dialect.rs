@@ -9,7 +9,7 @@
 #[cfg(not(test))]
 pub(in crate::store) const SERVER_TIME: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)";
 
-/// The same, unless a simulation has another one ([`virtual_time`](crate::store::server::tests::virtual_time)).
+/// The same, unless a simulation has another one ([`virtual_time`](crate::store::server::tests::cluster::virtual_time)).
 #[cfg(test)]
 pub(in crate::store) const SERVER_TIME: &str =
     "coalesce(CAST(nullif(current_setting('tagfleet.time', TRUE), '') AS BIGINT),

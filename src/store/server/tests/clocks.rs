@@ -82,7 +82,7 @@ async fn calls_of_a_process_that_nobody_has_seen_since_are_older_by_the_smaller_
         match admission {
             Admission::Granted(ticket) => store.settle(settlement(ticket)).await.map(drop).expect("an outcome"),
             Admission::Refused(Refusal::Window { .. }) => {}
-            other => panic!("{other:?}"),
+            Admission::Refused(other) => panic!("{other:?}"),
         }
         store.put_in_order().await;
         matches!(admission, Admission::Granted(_))

@@ -4,15 +4,17 @@
 //! With `TAGFLEET_TEST_STATE=postgresql`, whatever tests open as a state directory is a database on that server; what is a
 //! matter of files alone is left out. The server is made at the first use and goes with this process, whatever ends that.
 
+pub(in crate::store) mod virtual_time;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use self::virtual_time::ServerClock;
 use crate::store::engine::absence::Patience;
 use crate::store::engine::sql::Session;
-use crate::store::server::tests::virtual_time::{self, ServerClock};
 use crate::store::server::{PasswordSource, ServerAddress};
 
 /// How long a server may take to start.

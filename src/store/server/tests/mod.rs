@@ -8,7 +8,6 @@ mod outages;
 mod overtaken;
 mod refusals;
 mod speed;
-pub(in crate::store) mod virtual_time;
 
 use std::sync::Arc;
 
