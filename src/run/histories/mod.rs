@@ -9,6 +9,8 @@
 //!
 //! `TAGFLEET_HISTORIES=10000 cargo test --lib histories` judges more of them, and `TAGFLEET_HISTORY_SEED=7` one alone; both
 //! together, so many from that seed on. Histories that once failed are [kept], and end at more moments then.
+//! With `TAGFLEET_TEST_STATE=postgresql` each state is a database on a server that goes by the true time; who has died there is
+//! known to be dead before the next command begins, and two processes at once are not in the same order each time.
 //! Whoever writes a message about a violation should first read in the [`oracle`] what excuses a program.
 //!
 //! # What it found when it was first run

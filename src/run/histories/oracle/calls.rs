@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::endings::differs_in_case;
-use super::{AT_ONCE, CallStory, Case, Event, Kind, LAG, Reply, Slot, Told, Wish};
+use super::{AT_ONCE, CallStory, Case, Content, Event, Kind, LAG, Reply, Slot, Told, Wish};
 use crate::run::histories::history::{Reference, Row, Step};
 use crate::run::histories::telling::End;
 
@@ -169,8 +169,12 @@ fn sent_again(
     if was_dropped && !is_shown {
         return None;
     }
+    // What is neither the old value nor the new one looks like somebody else's; that it was there before nobody can tell.
+    let is_third = |content: &Content| slot.tag.is_none() && *content != case.log.content_before(slot, earlier.sent);
     let looked_otherwise = sights.iter().any(|sight| {
-        sight.index > answered && !write.wish.holds_in_any_case(&sight.content) && sight.at > answered_at + LAG
+        sight.index > answered
+            && !write.wish.holds_in_any_case(&sight.content)
+            && (sight.at > answered_at + LAG || is_third(&sight.content))
     });
     (!happened && !others_write && !looked_otherwise).then(|| {
         format!(
@@ -258,8 +262,8 @@ fn rows_in_force<'a>(case: &'a Case<'_>, told: &'a Told) -> Option<Cow<'a, [Row]
 
 #[cfg(test)]
 mod tests {
+    use super::super::Deed;
     use super::super::tale::Tale;
-    use super::super::{Content, Deed};
     use super::*;
 
     fn new() -> Wish {
