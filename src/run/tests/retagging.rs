@@ -120,7 +120,8 @@ async fn a_tag_that_is_taken_off_the_tenant_is_taken_off_what_a_living_run_is_st
         let world = World::of(20);
         world.service.change(20, |machine| machine.tag("A"));
         let slow = Invocation { quota: "1/1m", concurrency: 1, ..Invocation::default() };
-        let rows = row(1, "B", "Add", "") + &row(2, "C", "Add", "") + &row(3, "A", "Add", "");
+        // The machine that comes first is changed last.
+        let rows = row(1, "A", "Add", "") + &row(2, "C", "Add", "") + &row(3, "B", "Add", "");
         let first = async { world.apply(&rows, &slow).await.exits(ExitStatus::Done) };
         let second = async {
             tokio::time::sleep(Duration::from_secs(90)).await;
