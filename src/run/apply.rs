@@ -99,7 +99,7 @@ impl<'a, T: Transport> Application<'a, T> {
         calls: ReadProgress,
     ) -> Result<Self, CommandError> {
         let input_digest = match &input.order {
-            Some(order) => order.text(),
+            Some(order) => order.text_without(&input.invalid.iter().map(|invalid| invalid.row).collect::<Vec<_>>()),
             None => input_digest(&mut input)?,
         };
         Ok(Self { tenant, order, input, input_digest, calls })

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::filter::Filter;
 use crate::input::Orders;
+use crate::model::RowNumber;
 use crate::plan::identity::OrderedDigest;
 
 /// What begins the digest of a run whose changes stood on the command line.
@@ -54,6 +55,11 @@ impl OrderDigest {
     /// The digest of a run that began with these rows.
     pub(super) fn text(&self) -> String {
         format!("{}:{}", self.order, self.content)
+    }
+
+    /// The same where these rows are in error: with other options, others may be.
+    pub(super) fn text_without(&self, rows: &[RowNumber]) -> String {
+        if rows.is_empty() { self.text() } else { format!("{}-{}", self.text(), OrderedDigest::of(rows)) }
     }
 
     /// The digest of a run that never knew what becomes of its rows.

@@ -405,3 +405,23 @@ fn hostile_filters_and_files_end_soon() {
         portal(&server).only_plan().option("--where", filter).with("--add A").run().exits(status);
     }
 }
+
+#[test]
+fn rows_that_were_in_error_for_want_of_the_list_are_none_for_the_same_orders_with_it() {
+    let tenant = Tenant::of([machine(1).tagged("A").named("pc1"), machine(2).tagged("A"), machine(3).tagged("A")]);
+    let server = tenant.serve();
+    let folder = Folder::new();
+    folder.write("input.csv", with_ids("machineId\npc1\n#2\n#3\n"));
+    let run = |options: &str, status| {
+        let mut command = folder.command();
+        command
+            .envs(server.variables())
+            .args("apply input.csv --all --remove A --yes".split(' '))
+            .args(options.split(' '));
+        let ended = Program::start(command, None, true).end();
+        assert_eq!(ended.status, Some(status), "{}", ended.messages);
+    };
+    run("--no-inventory --no-bulk --skip-invalid --quota 1/1h --deadline 10m", 5);
+    run("--quota off", 0);
+    assert_eq!([1, 2, 3].map(|number| tenant.holds(number).0.len()), [0; 3]);
+}
