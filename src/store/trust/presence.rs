@@ -274,6 +274,11 @@ impl Contents {
 
     fn compare(&mut self, found: io::Result<Traits>, commits: i64, is_of_others: bool) -> Result<(), StoreError> {
         let harmed = || StoreError::Harmed { path: self.database.clone() };
+        // Somebody else may have emptied the journal between the look at its length and that at its head.
+        let mut found = found;
+        if found.is_err() && again_and_again(|| self.traits().is_ok()) {
+            found = self.traits();
+        }
         let found = found.map_err(|_unreadable| harmed())?;
         // Whoever opens a database without a page throws its journal away, so nobody must.
         if found.database_length == 0 && self.known.database_length > 0 {

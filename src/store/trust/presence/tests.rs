@@ -83,12 +83,13 @@ fn what_processes_do_to_the_files_is_told_from_harm() {
         .expect("tables");
         let other = rusqlite::Connection::open(&database).expect("the same");
         let mut contents = Contents::of(&database, None).expect("its files");
+        let before = found(&database);
         change(&database, &other);
-        let found = Found {
-            database: Some(database.metadata().expect("our own")),
-            journal: Some(journal_of(&database).metadata().expect("our own")),
-        };
-        let (from_found, anew) = (contents.look(7, &found), contents.look_anew(7, true));
+        if is_well {
+            let looked = contents.look(7, &before);
+            assert!(looked.is_ok(), "{what}, in the middle of a look: {looked:?}");
+        }
+        let (from_found, anew) = (contents.look(7, &found(&database)), contents.look_anew(7, true));
         assert_eq!((from_found.is_ok(), anew.is_ok()), (is_well, is_well), "{what}: {from_found:?}");
     }
 }
