@@ -340,7 +340,6 @@ fn read_details(
         )
         .optional()?;
     Ok(Some(RunDetails {
-        undone_by,
         entry,
         header: serde_json::from_str(&header).map_err(|_not_json| damaged(0, "the header of a run"))?,
         delimiter,
@@ -349,6 +348,7 @@ fn read_details(
         first_call_at: first_call_at.map(timestamp),
         last_call_at: last_call_at.map(timestamp),
         unsettled_calls,
+        undone_by,
     }))
 }
 

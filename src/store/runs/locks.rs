@@ -14,7 +14,6 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use self::marks::{Mark, Marks, PAGE, Target, read_page};
-
 use crate::clock::{BootTime, Clock};
 use crate::model::is_retagging_of_all;
 use crate::store::access::identity::ProcessIdentity;
@@ -23,23 +22,6 @@ use crate::store::forms::encoding::{CHANGE_ADD_TAG, CHANGE_REMOVE_TAG, damaged, 
 use crate::store::forms::run::{OperationState, RunKey, RunState};
 use crate::store::trust::timelines::Timelines;
 use crate::store::{Store, StoreError};
-
-/// A run under way that may be in the way.
-struct Other {
-    holder: Holder,
-    /// Whether it was asked for later than the run that wants to begin.
-    is_later: bool,
-}
-
-/// What a run that wants to begin is to change, or has found so.
-struct Claimed {
-    /// Of each operation, sorted.
-    marks: Vec<Mark>,
-    /// Marks of the tags that it gives to machines.
-    given: HashSet<u128>,
-    /// Marks of the tags that it takes off wherever they are, and so also where another is still to give them.
-    banned: HashSet<u128>,
-}
 
 /// The answer to a run that wants to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +87,23 @@ enum Attempt {
     NeverBegan(String),
     SameRun(Holder),
     Unchecked(RunState, Vec<Other>),
+}
+
+/// A run under way that may be in the way.
+struct Other {
+    holder: Holder,
+    /// Whether it was asked for later than the run that wants to begin.
+    is_later: bool,
+}
+
+/// What a run that wants to begin is to change, or has found so.
+struct Claimed {
+    /// Of each operation, sorted.
+    marks: Vec<Mark>,
+    /// Marks of the tags that it gives to machines.
+    given: HashSet<u128>,
+    /// Marks of the tags that it takes off wherever they are, and so also where another is still to give them.
+    banned: HashSet<u128>,
 }
 
 impl Store {

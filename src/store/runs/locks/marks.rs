@@ -63,6 +63,7 @@ pub(super) struct Target {
     pub(super) state: u8,
 }
 
+/// The operations of a run behind this number, in their order, a page of them.
 pub(super) fn read_page(transaction: &Transaction<'_>, run: RunKey, after: i64) -> Result<Vec<Target>, SqlError> {
     transaction
         .prepare_cached(
