@@ -228,3 +228,19 @@ fn no_secret_of_one_tenant_is_an_argument_or_stands_in_a_file() {
     assert_eq!(tenants.folder.files_holding(canary), Vec::<PathBuf>::new());
     assert!(!ended.messages.contains(canary) && !String::from_utf8_lossy(&ended.output).contains(canary));
 }
+
+#[test]
+fn a_check_of_several_profiles_judges_the_names_that_their_runs_write() {
+    let tenants = Tenants::new("", ROW);
+    let settings = String::from_utf8(tenants.folder.read("c.toml").expect("settings")).expect("UTF-8");
+    let names = "[defaults]\noutput = \"x.csv\"\nmetrics-file = \"x.prom\"\n";
+    tenants.folder.write("c.toml", settings.replacen("[defaults]\n", names, 1));
+    for (foreign, status) in [("x.csv", 0), ("x.prom", 0), ("x.a.csv", 7), ("x.b.prom", 2)] {
+        tenants.folder.write(foreign, "my notes\n");
+        let checked = Program::start(tenants.command("check --all-profiles"), None, true).end();
+        let told = String::from_utf8_lossy(&checked.output).into_owned();
+        assert_eq!(told.contains("× configuration"), status != 0, "{foreign}: {told}");
+        tenants.run("apply input.csv --all-profiles --yes", status);
+        std::fs::remove_file(tenants.folder.path(foreign)).expect("our own file");
+    }
+}

@@ -182,18 +182,20 @@ pub(super) async fn keep_earlier_run(
     results: &Path,
     failed: &Path,
 ) -> Result<Vec<PathBuf>, ResultsError> {
-    let keep = |path: &Path, earlier: &str| {
-        earlier::move_aside(path, earlier).map_err(|source| ResultsError::File { path: path.to_owned(), source })
+    let keep = |path: &Path, earlier: &str| match earlier::move_aside(path, earlier) {
+        // Somebody else has kept it, where nobody could be waited for.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        kept => kept.map(Some).map_err(|source| ResultsError::File { path: path.to_owned(), source }),
     };
     match earlier_run(results)? {
         Some(earlier) if earlier == run.description.run_id => Ok(Vec::new()),
         Some(earlier) => {
-            let failed = if failed.is_file() { Some(keep(failed, &earlier)?) } else { None };
-            Ok(std::iter::once(keep(results, &earlier)?).chain(failed).collect())
+            let failed = if failed.is_file() { keep(failed, &earlier)? } else { None };
+            Ok(keep(results, &earlier)?.into_iter().chain(failed).collect())
         }
         None if earlier::holds_something(failed) && earlier::is_older(failed, run.created_at) => {
             let earlier = store.earlier_run_into(run).await?;
-            Ok(vec![keep(failed, earlier.as_deref().unwrap_or(UNKNOWN_RUN))?])
+            Ok(keep(failed, earlier.as_deref().unwrap_or(UNKNOWN_RUN))?.into_iter().collect())
         }
         None => Ok(Vec::new()),
     }

@@ -52,8 +52,8 @@ impl Store {
 
 impl Reader {
     /// When a run over all of this input last ended with nothing left, failed or unknown: of this tenant and app as far as they
-    /// are given, or else where the books are of one alone. How its process ended is not in the books, so that of a run with
-    /// tolerated or left out rows nothing is said.
+    /// are given, or else where the books are of one alone. Of a run with tolerated or left out rows nothing is said; and that
+    /// somebody has looked at it since, or taken it back, changes nothing.
     pub async fn last_done(
         &self,
         input_path: &str,
@@ -70,14 +70,16 @@ impl Reader {
                 // Looked up state by state in the index: a million operations that are done need not be counted.
                 let ended: Option<i64> = transaction
                     .prepare_cached(&format!(
-                        "SELECT last_activity_at FROM run JOIN account USING (account_key)
+                        "SELECT coalesce((SELECT max(ended_at) FROM sitting
+                             WHERE sitting.run_key = run.run_key AND exit_status = 0), last_activity_at) AS done_at
+                         FROM run JOIN account USING (account_key)
                          WHERE input_path = ?1 AND state IN ('finished', 'revisited') AND kind = ?2 AND input_digest NOT LIKE '%:%'
                              AND CASE WHEN CAST(?3 AS TEXT) IS NULL THEN (SELECT count(*) FROM account) = 1
                                  ELSE lower(tenant) = lower(?3) AND lower(app) = lower(coalesce(?4, app)) END
                              AND NOT EXISTS (SELECT 1 FROM row_problem WHERE row_problem.run_key = run.run_key)
                              AND NOT EXISTS (SELECT 1 FROM operation
                                  WHERE operation.run_key = run.run_key AND operation.state IN ({}))
-                         ORDER BY last_activity_at DESC LIMIT 1",
+                         ORDER BY done_at DESC LIMIT 1",
                         others.join(", ")
                     ))?
                     .query_row(params![input_path, RunKind::Apply.as_str(), tenant, app], |row| {
