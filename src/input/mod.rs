@@ -76,7 +76,7 @@ pub(crate) use self::findings::problem::ProblemKind;
 pub(crate) use self::findings::problem::{KeyKind, Problem};
 pub(crate) use self::oddities::placeholders::is_spreadsheet_error;
 pub(crate) use self::oddities::tag_oddity::TagOddity;
-pub(crate) use self::oddities::unicode::folded;
+pub(crate) use self::oddities::unicode::{compare_folded, folded, is_same_folded};
 pub(crate) use self::readers::list::{List, ListError, ListOptions, ListRemedy};
 pub(crate) use self::sheet::Sheet;
 pub(crate) use self::sheet::records::{RecordCells, records};

@@ -24,6 +24,9 @@ pub(super) const MEMORY_MAXIMUM_BYTES: usize = 288 * 1024 * 1024;
 /// What the indexes take that are made of each machine in the end: two of names, one of devices and what that is made from.
 const INDEX_BYTES: usize = 2 * size_of::<u64>() + size_of::<u32>() + size_of::<(EntraDeviceId, u32)>();
 
+/// What a command takes for each text that counts tags and lists them: how many machines have it, and where it stands.
+const COUNTED_BYTES: usize = 2 * size_of::<u32>() + size_of::<&str>() + size_of::<u64>();
+
 /// An inventory that is being read.
 pub(crate) struct InventoryBuilder {
     records: Vec<Record>,
@@ -78,7 +81,8 @@ impl InventoryBuilder {
     pub(super) fn memory_bytes(&self) -> usize {
         let records = self.records.len() * (size_of::<Record>() + INDEX_BYTES);
         let tags = self.tags.len() * size_of::<TextNumber>();
-        let shared = self.texts.memory_bytes() + self.by_id.allocation_size() + self.id_bytes;
+        let texts = self.texts.memory_bytes() + self.texts.len() * COUNTED_BYTES;
+        let shared = texts + self.by_id.allocation_size() + self.id_bytes;
         records + tags + shared + self.names.len()
     }
 
@@ -130,7 +134,17 @@ impl InventoryBuilder {
 
     /// Puts what a machine holds now into the place of what it held.
     fn hold(&mut self, position: u32, machine: &MachineRecord) {
-        let (tags_start, tag_count) = self.keep_tags(machine.machine_tags.as_deref());
+        let before = self.tags.len();
+        let (mut tags_start, tag_count) = self.keep_tags(machine.machine_tags.as_deref());
+        // As a rule it holds what it held, which is there already.
+        if let Some(record) = self.records.get(position as usize)
+            && record.tag_count == tag_count
+            && let Some(held) = self.tags.get(record.tags_start as usize..)
+            && held.get(..tag_count as usize) == self.tags.get(before..)
+        {
+            self.tags.truncate(before);
+            tags_start = record.tags_start;
+        }
         let device_value = self.keep_text(machine.device_value.as_deref());
         if let Some(record) = self.records.get_mut(position as usize) {
             (record.tags_start, record.tag_count, record.device_value) = (tags_start, tag_count, device_value);

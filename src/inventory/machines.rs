@@ -1,6 +1,5 @@
 //! Machines in memory, found by id, by name and by device.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::hash::BuildHasher;
 
@@ -145,13 +144,18 @@ impl Inventory {
         self.matched(&found)
     }
 
-    /// How many machines have each tag, and whether the service showed the tags of all machines.
-    pub fn tag_counts(&self) -> (HashMap<&str, u64>, bool) {
-        let mut counts: HashMap<&str, u64> = HashMap::new();
-        for number in &self.tags {
-            *counts.entry(self.texts.text(*number)).or_default() += 1;
+    /// How many machines have each tag.
+    pub fn tag_counts(&self) -> TagCounts<'_> {
+        let mut counts = vec![(0, 0); self.texts.len()];
+        for (machine, place) in self.machines().zip(1..) {
+            for number in machine.tag_numbers().unwrap_or_default() {
+                // What a machine shows twice it has once.
+                if let Some((machines, last)) = counts.get_mut(number.index()).filter(|(_, last)| *last != place) {
+                    (*machines, *last) = (*machines + 1, place);
+                }
+            }
         }
-        (counts, self.records.iter().all(|record| record.tag_count != UNKNOWN))
+        TagCounts { texts: &self.texts, counts }
     }
 
     /// The machines whose names begin with the same part before the first dot, the one that was seen last first: what to
@@ -170,6 +174,11 @@ impl Inventory {
     /// What the inventory knows of the machine with this id.
     pub fn look_up(&self, id: &MachineId) -> Option<ListedMachine<'_>> {
         self.find(id).and_then(|position| self.machine(position))
+    }
+
+    /// Whether the service showed the tags of all machines.
+    pub fn shows_all_tags(&self) -> bool {
+        self.records.iter().all(|record| record.tag_count != UNKNOWN)
     }
 
     /// All machines, in the service's order.
@@ -202,6 +211,27 @@ impl Inventory {
         let last_seen = |position: u32| self.record(position).map_or(NEVER, |record| record.last_seen);
         sorted.sort_by_key(|position| (std::cmp::Reverse(last_seen(*position)), *position));
         sorted.into_iter().map(MachinePosition).collect()
+    }
+}
+
+/// How many machines have each tag of a tenant. A tenant may have millions of tags, so it takes some bytes for each.
+pub struct TagCounts<'a> {
+    texts: &'a Texts,
+    /// By the numbers of the texts: how many machines, and the last of them, counted from 1.
+    counts: Vec<(u32, u32)>,
+}
+
+impl<'a> TagCounts<'a> {
+    /// How many machines have a tag.
+    pub fn of(&self, tag: &str) -> u64 {
+        let count = self.texts.find(tag).and_then(|number| self.counts.get(number.index()));
+        count.map_or(0, |(machines, _)| u64::from(*machines))
+    }
+
+    /// Each tag that a machine has.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, u64)> {
+        let texts = self.texts.iter().zip(&self.counts);
+        texts.filter(|(_, (machines, _))| *machines > 0).map(|(tag, (machines, _))| (tag, u64::from(*machines)))
     }
 }
 

@@ -56,6 +56,25 @@ fn a_machine_that_is_shown_twice_holds_what_it_was_shown_with_last() {
     assert_eq!((inventory.len(), machine.tags().collect::<Vec<_>>()), (2, vec!["B"]));
     assert_eq!((machine.device_value_text(), machine.name()), (Some("High"), Some("pc1")));
     assert_eq!(found(&inventory, "pc1"), [ID]);
+    // Nor does it count twice, in whichever of two showings, or twice in one.
+    let counts = inventory.tag_counts();
+    assert_eq!(counts.iter().collect::<Vec<_>>(), [("B", 1)]);
+    assert_eq!((counts.of("A"), counts.of("B"), counts.of("C")), (0, 1, 0));
+    let twice = super::Inventory::from_machines(
+        Timestamp::UNIX_EPOCH,
+        [shown(&["A", "B", "A"], "Low"), MachineRecord { id: "other".into(), ..shown(&["A"], "Low") }],
+    );
+    assert_eq!(twice.tag_counts().iter().collect::<Vec<_>>(), [("A", 2), ("B", 1)]);
+}
+
+#[test]
+fn pages_that_overlap_take_no_more_memory() {
+    let machine = MachineRecord { machine_tags: Some(vec!["A".into(), "B".into()]), ..named(ID, "pc1", "") };
+    let mut builder = InventoryBuilder::new();
+    builder.add(&machine);
+    let before = builder.memory_bytes();
+    assert!(!builder.add(&machine));
+    assert_eq!(builder.memory_bytes(), before);
 }
 
 #[test]

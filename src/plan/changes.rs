@@ -14,7 +14,8 @@ use super::recent::{Held, RecentWrites};
 use super::resolution::{MachineNumber, NameFailure, Resolution, ResolvedMachine};
 use crate::inventory::{Inventory, ListedMachine, MachinePosition};
 use crate::model::{
-    Change, ChangeKind, MachineId, MachineReference, Operation, Requests, Slot, Tag, TagAction, TagNumber,
+    Change, ChangeKind, MachineId, MachineReference, Operation, ReferenceNumber, Requests, Slot, Tag, TagAction,
+    TagNumber,
 };
 
 /// What to do with machines that the inventory lacks.
@@ -238,14 +239,17 @@ impl CallsNeeded {
 fn unmade_adds(machines: &Resolution, inventory: Option<&Inventory>) -> HashSet<MachineId> {
     let Requests { all, unmade_adds, .. } = &**machines.requests();
     let adds = all.iter().filter(|request| matches!(request.change, Change::Tag(TagAction::Add, _)));
-    let ambiguous = adds.filter_map(|request| match machines.failure(request.machine)? {
+    // Many rows may name the same machines, and very many machines may bear one name.
+    let added_to: HashSet<ReferenceNumber> = adds.map(|request| request.machine).collect();
+    let ambiguous = added_to.into_iter().filter_map(|named| match machines.failure(named)? {
         NameFailure::Several(candidates) => Some(candidates.as_slice()),
         NameFailure::NoMatch(_) => None,
     });
     let listed = |positions: &[MachinePosition]| -> Vec<MachineId> {
         positions.iter().filter_map(|position| Some(inventory?.machine(*position)?.id().clone())).collect()
     };
-    let in_error = unmade_adds.iter().map(|reference| match (reference, inventory) {
+    let in_error: HashSet<&MachineReference> = unmade_adds.iter().collect();
+    let in_error = in_error.into_iter().map(|reference| match (reference, inventory) {
         (MachineReference::Id(id), _) => vec![id.clone()],
         (MachineReference::Entra(device), Some(inventory)) => listed(inventory.find_entra(*device).positions()),
         (MachineReference::Name(name), Some(inventory)) => listed(inventory.find_name(name).positions()),

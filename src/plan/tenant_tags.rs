@@ -50,20 +50,23 @@ pub(crate) fn tenant_tag_warnings(
     actions: &[TagAction],
     inventory: &Inventory,
 ) -> (Vec<TenantTagWarning>, usize) {
-    let (counts, are_all_shown) = inventory.tag_counts();
-    let mut by_fold: HashMap<String, (&str, u64)> = HashMap::new();
-    for (tag, machines) in &counts {
-        let most = by_fold.entry(folded(tag)).or_insert((tag, *machines));
-        if (*machines, *tag) > (most.1, most.0) {
-            *most = (tag, *machines);
+    let (counts, are_all_shown) = (inventory.tag_counts(), inventory.shows_all_tags());
+    let mut asked_for = first_requests(requests);
+    asked_for.retain(|(.., tag)| counts.of(tag) == 0);
+    if asked_for.is_empty() {
+        return (Vec::new(), 0);
+    }
+    // Of each the most frequent that looks the same.
+    let looks = asked_for.iter().map(|(.., tag)| (folded(tag), None));
+    let mut by_fold: HashMap<String, Option<(u64, &str)>> = looks.collect();
+    for (tag, machines) in counts.iter() {
+        if let Some(most) = by_fold.get_mut(&folded(tag)) {
+            *most = (*most).max(Some((machines, tag)));
         }
     }
     let (mut warnings, mut more) = (Vec::new(), 0);
-    for (row, line, action, tag) in first_requests(requests) {
-        if counts.contains_key(tag) {
-            continue;
-        }
-        let other = by_fold.get(&folded(tag));
+    for (row, line, action, tag) in asked_for {
+        let other = by_fold.get(&folded(tag)).copied().flatten();
         let is_warned = match action {
             TagAction::Add => other.is_some(),
             TagAction::Remove => are_all_shown,
@@ -76,12 +79,12 @@ pub(crate) fn tenant_tag_warnings(
             continue;
         }
         let kind = match (action, other) {
-            (TagAction::Add, Some((other, machines))) => {
-                TenantTagKind::OtherSpelling { other: Excerpt::new(other), machines: *machines }
+            (TagAction::Add, Some((machines, other))) => {
+                TenantTagKind::OtherSpelling { other: Excerpt::new(other), machines }
             }
-            (..) if counts.contains_key(&*line_unescaped(tag)) => TenantTagKind::ShownSo,
-            (_, Some((other, _))) => TenantTagKind::NobodyHas(Some(Excerpt::new(other))),
-            (_, None) => TenantTagKind::NobodyHas(nearest(tag, counts.keys().copied()).map(Excerpt::new)),
+            (..) if counts.of(&line_unescaped(tag)) > 0 => TenantTagKind::ShownSo,
+            (_, Some((_, other))) => TenantTagKind::NobodyHas(Some(Excerpt::new(other))),
+            (_, None) => TenantTagKind::NobodyHas(nearest(tag, counts.iter().map(|(tag, _)| tag)).map(Excerpt::new)),
         };
         warnings.push(TenantTagWarning { row, line, tag: Excerpt::new(tag), kind });
     }

@@ -15,29 +15,31 @@ use crate::words::counted;
 /// How many machines are named for each tag.
 const NAMED_MACHINES: usize = 3;
 
-/// The machines that have a tag.
-#[derive(Default)]
-struct Holders<'i> {
-    count: u64,
-    names: Vec<&'i str>,
-}
+/// A rule for each of more tags is nothing that anybody reads.
+pub(crate) const MOST_TAGS: usize = 100_000;
 
-/// Writes the file for the tags that begin so; `None` when no machine has one.
-pub(crate) fn dump(inventory: &Inventory, name: &str, prefixes: &[String]) -> Option<String> {
-    let mut holders: BTreeMap<&str, Holders<'_>> = BTreeMap::new();
-    for machine in inventory.machines() {
-        for tag in machine.tags().filter(|tag| prefixes.iter().any(|prefix| tag.starts_with(prefix.as_str()))) {
-            let holders = holders.entry(tag).or_default();
-            holders.count += 1;
-            holders.names.extend(machine.name().filter(|_| holders.names.len() < NAMED_MACHINES));
-        }
+/// Writes the file for the tags that begin so.
+///
+/// # Errors
+/// How many tags there are, where no machine has one, or where there are more than [`MOST_TAGS`].
+pub(crate) fn dump(inventory: &Inventory, name: &str, prefixes: &[String]) -> Result<String, usize> {
+    let begins_so = |tag: &str| prefixes.iter().any(|prefix| tag.starts_with(prefix.as_str()));
+    let counts = inventory.tag_counts();
+    let tags = counts.iter().filter(|(tag, _)| begins_so(tag)).count();
+    if tags == 0 || tags > MOST_TAGS {
+        return Err(tags);
     }
-    if holders.is_empty() {
-        return None;
+    // How many machines have each, and some of them.
+    let mut holders: BTreeMap<&str, (u64, BTreeSet<&str>)> = BTreeMap::new();
+    for machine in inventory.machines() {
+        for tag in machine.tags().filter(|tag| begins_so(tag)) {
+            let (_, names) = holders.entry(tag).or_insert_with(|| (counts.of(tag), BTreeSet::new()));
+            names.extend(machine.name().filter(|_| names.len() < NAMED_MACHINES));
+        }
     }
     // A rule cannot give an odd tag, nor one that another gives in another spelling, so whoever has one is left alone.
     let mut spellings: HashMap<String, (u64, &str)> = HashMap::new();
-    for (tag, Holders { count, .. }) in holders.iter().filter(|(tag, _)| !is_odd(tag)) {
+    for (tag, (count, _)) in holders.iter().filter(|(tag, _)| !is_odd(tag)) {
         let most = spellings.entry(folded(tag)).or_insert((*count, tag));
         if *count > most.0 {
             *most = (*count, tag);
@@ -65,9 +67,8 @@ pub(crate) fn dump(inventory: &Inventory, name: &str, prefixes: &[String]) -> Op
             "\n[scope] # leaves out who has one of {machines}, which no rule may give\nwhere = {condition}\n"
         );
     }
-    for (tag, Holders { count, names }) in holders.iter().filter(|(tag, _)| !odd.contains(tag)) {
-        let names: BTreeSet<String> = names.iter().map(shown).collect();
-        let examples = names.into_iter().collect::<Vec<_>>().join(", ");
+    for (tag, (count, names)) in holders.iter().filter(|(tag, _)| is_given(tag)) {
+        let examples = names.iter().map(shown).collect::<Vec<_>>().join(", ");
         let machines = counted(*count, "machine", "machines");
         let examples = if examples.is_empty() { String::new() } else { format!(": {examples}") };
         let more = if *count > NAMED_MACHINES as u64 { " …" } else { "" };
@@ -75,7 +76,7 @@ pub(crate) fn dump(inventory: &Inventory, name: &str, prefixes: &[String]) -> Op
         let _written =
             write!(text, "\n[[rule]] # {machines}{examples}{more}\nname = {tag}\nwhere = {condition}\ntag = {tag}\n");
     }
-    Some(text)
+    Ok(text)
 }
 
 /// Whether a rule may not give a tag.

@@ -36,7 +36,7 @@ pub(crate) use self::account::Account;
 pub(crate) use self::account::RULES_HEADER;
 pub(crate) use self::declaration::Declaration;
 pub(crate) use self::draft::Draft;
-pub(crate) use self::dump::dump;
+pub(crate) use self::dump::{MOST_TAGS, dump};
 pub(crate) use self::explanation::Explanation;
 pub(crate) use self::fault::Fault;
 pub(crate) use self::fleet::Fleet;

@@ -180,10 +180,10 @@ fn rows(change: &TagChange, machines: &[MachineId], inventory: &Inventory) -> Re
 
 /// Says that nobody has the tag, and which one is the nearest.
 fn nobody_has(change: &TagChange, read: &MachinesRead, context: &RunContext) -> Result<(), CommandError> {
-    let (counts, _) = read.inventory.tag_counts();
+    let counts = read.inventory.tag_counts();
     let old = change.old().as_str();
     // A list that lags may show it still.
-    let nearest = nearest(old, counts.keys().copied().filter(|tag| *tag != old));
+    let nearest = nearest(old, counts.iter().map(|(tag, _)| tag).filter(|tag| *tag != old));
     if context.json {
         let own = json!({"rows": 0, "changes": 0, "tag": old, "nearest": nearest});
         let own = joined(reading_json(&read.progress, None), own);

@@ -34,9 +34,9 @@ use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
 use crate::plan::undo::row_words;
 use crate::report::{Ending, Fields, ListBuilder, ListedFields, ResultsTarget};
-use crate::rules::{Account, Declaration, Explanation, Fault, Fleet, Owned, RULES_HEADER, Wish, wishes};
+use crate::rules::{Account, Declaration, Explanation, Fault, Fleet, MOST_TAGS, Owned, RULES_HEADER, Wish, wishes};
 use crate::store::{DeclarationInForce, Declared, KnownOperation};
-use crate::words::counted;
+use crate::words::{counted, group_digits};
 
 /// A file of rules, read with its lookups.
 pub(crate) struct RulesOrder {
@@ -326,8 +326,8 @@ fn declared(
     account: &Account,
     given_last: BTreeMap<String, String>,
 ) -> Declared {
-    let (counts, _) = inventory.tag_counts();
-    let still_there = |tag: &String| declaration.own.holds(tag) && counts.contains_key(tag.as_str());
+    let counts = inventory.tag_counts();
+    let still_there = |tag: &String| declaration.own.holds(tag) && counts.of(tag) > 0;
     let mut given = given_last;
     given.retain(|tag, _| still_there(tag));
     given.extend(account.given.clone());
@@ -426,11 +426,16 @@ pub(crate) async fn dump_rules<T: Transport>(
     tenant.refuse_unknown()?;
     tenant.refuse_person()?;
     let MachinesRead { inventory, .. } = tenant.read_machines(context).await?;
-    let Some(text) = crate::rules::dump(&inventory, name, prefixes) else {
+    let text = crate::rules::dump(&inventory, name, prefixes).map_err(|tags| {
         let begins = prefixes.iter().map(|prefix| format!("\"{}\"", shown(prefix))).collect::<Vec<_>>().join(" or ");
-        let message = format!("no machine has a tag that begins with {begins}, so there is no file to write");
-        return Err(CommandError::text(ExitStatus::InputRefused, message, Some("tagfleet tags lists the tags")));
-    };
+        let message = if tags == 0 {
+            format!("no machine has a tag that begins with {begins}, so there is no file to write")
+        } else {
+            let (tags, most) = (group_digits(tags as u64), group_digits(MOST_TAGS as u64));
+            format!("{tags} tags begin with {begins}, and a file with a rule for each may have {most}")
+        };
+        CommandError::text(ExitStatus::InputRefused, message, Some("tagfleet tags lists the tags"))
+    })?;
     if context.json {
         context.screen.object(serde_json::json!({"rules": text}), &Ending::finished(ExitStatus::Done.code()))?;
     } else {

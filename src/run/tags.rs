@@ -19,9 +19,14 @@ pub(crate) async fn tags<T: Transport>(
     let report = TagsReport(&list);
     if context.json {
         let own = joined(reading_json(&progress, None), report.json());
-        context.screen.object(own, &Ending::finished(ExitStatus::Done.code()))?;
+        context.screen.object_with_list(
+            own,
+            ("tags", report.json_tags()),
+            &Ending::finished(ExitStatus::Done.code()),
+        )?;
     } else {
-        context.screen.data(&report.text(context.screen.is_on_terminal()))?;
+        let is_for_terminal = context.screen.is_on_terminal();
+        context.screen.data_in_parts(|out| report.write(out, is_for_terminal))?;
     }
     Ok(ExitStatus::Done)
 }

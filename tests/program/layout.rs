@@ -364,12 +364,20 @@ fn one_file_writes_what_every_object_says() {
 fn there_is_one_way_out_to_a_terminal_or_a_log_and_no_error_shows_a_path_as_it_is() {
     // What hands bytes to a stream or a file of the log, and the files that do.
     let sinks = [
-        ("stdout()", &["report/output/standard_output.rs", "report/output/streams.rs", "report/output/screen.rs"][..]),
+        (
+            "stdout()",
+            &[
+                "report/output/standard_output.rs",
+                "report/output/streams.rs",
+                "report/output/screen.rs",
+                "report/output/screen/data.rs",
+            ][..],
+        ),
         ("stderr()", &["report/output/streams.rs", "report/output/screen.rs", "report/output/terminal.rs"]),
         ("Outlet::new", &["report/output/streams.rs", "report/output/screen.rs"]),
         (".offer(", &["report/output/streams.rs", "report/output/screen.rs", "report/output/screen/log_line.rs"]),
         (".write_error(", &["report/output/streams.rs", "report/output/screen.rs"]),
-        (".write_data(", &["report/output/streams.rs", "report/output/screen.rs"]),
+        (".write_data(", &["report/output/streams.rs", "report/output/screen/data.rs"]),
         (".print()", &["commands/command_line.rs"]),
         ("/dev/tty", &[]),
         ("/dev/std", &[]),

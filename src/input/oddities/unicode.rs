@@ -1,5 +1,7 @@
 //! What Unicode says of characters, as far as files are hurt by it: what nobody sees, and what looks the same.
 
+use std::cmp::Ordering;
+
 use icu_normalizer::ComposingNormalizer;
 use icu_properties::CodePointMapData;
 use icu_properties::props::GeneralCategory;
@@ -28,6 +30,20 @@ pub(crate) fn folded(text: &str) -> String {
     // Upper case first, so that what becomes several letters there does so on both sides: ß and SS.
     let folded = normalizer.normalize(text).to_uppercase().to_lowercase().replace('ς', "σ");
     normalizer.normalize(&folded).into_owned()
+}
+
+/// Compares two texts in that form. Of ASCII, as most are, nothing is made anew.
+pub(crate) fn compare_folded(one: &str, other: &str) -> Ordering {
+    if one.is_ascii() && other.is_ascii() {
+        let lower = |byte: u8| byte.to_ascii_lowercase();
+        return one.bytes().map(lower).cmp(other.bytes().map(lower));
+    }
+    folded(one).cmp(&folded(other))
+}
+
+/// Whether two texts are the same in that form.
+pub(crate) fn is_same_folded(one: &str, other: &str) -> bool {
+    compare_folded(one, other).is_eq()
 }
 
 #[cfg(test)]

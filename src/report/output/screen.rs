@@ -7,6 +7,7 @@
 //! escaped, whoever put the text together. Only line breaks are taken as they come, since our own texts have them; so a
 //! piece from outside has its own escaped before it becomes a part of one ([`crate::outside`]).
 
+mod data;
 pub(super) mod log_line;
 
 use std::fs::File;
@@ -20,20 +21,16 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tracing::Level;
 
-use super::frame::{Ending, Invocation};
+use super::frame::Invocation;
 use super::log_format::{LogFormat, json_line};
 use super::problem::Problem;
 use super::queue::{Importance, OutputQueue};
-use super::streams::{DataStream, StandardStreams, Streams, look_for_output};
+use super::streams::{StandardStreams, Streams, look_for_output};
 use super::style::Style;
 use super::terminal::{Canvas, PatientTerminal};
-use super::wrapping::{item_for, wrapped_for};
-use crate::help;
+use super::wrapping::wrapped_for;
 use crate::outside::{Outside, json_escaped, masked_ours, terminal_escaped};
 use crate::words::counted;
-
-/// Wider lines are hard to read.
-const WIDEST_PAGE_COLUMNS: usize = 110;
 
 /// How often the bar is drawn at the most.
 const DRAWN_A_SECOND: u8 = 20;
@@ -303,86 +300,14 @@ impl Screen {
         }
     }
 
-    /// Writes what was asked for to standard output.
-    ///
-    /// # Errors
-    /// When it cannot be written; a reader or a terminal that went away is no failure.
-    pub(crate) fn data(&self, text: &str) -> Result<(), OutputError> {
-        self.has_data.store(true, Ordering::Relaxed);
-        match self.streams.write_data(terminal_escaped(text, self.color).as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe && !self.output_is_terminal => {
-                Err(OutputError(error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Writes a text for people that was asked for to standard output.
-    ///
-    /// # Errors
-    /// As with [`Self::data`].
-    pub(crate) fn text(&self, text: &str) -> Result<(), OutputError> {
-        if !self.output_is_terminal {
-            return self.data(text);
-        }
-        self.data(&wrapped_for(&console::Term::stdout(), text.to_owned()))
-    }
-
-    /// Writes an item of a list to standard output, a line of which goes on so far set in.
-    ///
-    /// # Errors
-    /// As with [`Self::data`].
-    pub(crate) fn item(&self, text: &str, set_in: usize) -> Result<(), OutputError> {
-        if !self.output_is_terminal {
-            return self.data(&format!("{text}\n"));
-        }
-        self.data(&format!("{}\n", item_for(&console::Term::stdout(), text, set_in)))
-    }
-
-    /// Writes a page of the manual to standard output: laid out where that is a terminal, as Markdown everywhere else.
-    ///
-    /// # Errors
-    /// When it cannot be written; a reader or a terminal that went away is no failure.
-    pub(crate) fn page(&self, markdown: &str) -> Result<(), OutputError> {
-        match console::Term::stdout().size_checked().filter(|_| self.output_is_terminal) {
-            None => self.data(markdown),
-            Some((_rows, columns)) => {
-                let width_columns = usize::from(columns).min(WIDEST_PAGE_COLUMNS);
-                self.data(&help::render(markdown, width_columns, self.color))
-            }
-        }
-    }
-
-    /// Writes the object for `--json` to standard output: what the command has to say, and how it ended.
-    ///
-    /// # Errors
-    /// As with [`Self::data`].
-    pub(crate) fn object(&self, own: Value, ending: &Ending) -> Result<(), OutputError> {
-        self.data(&self.invocation.object(own, ending, Timestamp::now()))
-    }
-
     /// Whether standard output is a terminal.
     pub(crate) const fn is_on_terminal(&self) -> bool {
         self.output_is_terminal
     }
 
-    /// Standard output, for rows; whether somebody reads them is for the writer to judge.
-    pub(in crate::report) fn data_stream(&self) -> DataStream {
-        self.has_data.store(true, Ordering::Relaxed);
-        DataStream::new(Arc::clone(&self.streams), self.output_is_terminal)
-    }
-
     /// A named pipe or a device, for rows; a reader who reads nothing holds nobody who wants the process to end.
     pub(in crate::report) fn stream_to(&self, device: File) -> Box<dyn Write + Send> {
         self.streams.to_device(device)
-    }
-
-    /// Tells people how something ended that stands elsewhere, too: on standard output, or if that takes nothing, on
-    /// standard error. So it cannot fail.
-    pub(crate) fn tell(&self, text: &str) {
-        if self.text(text).is_err() {
-            self.line(text.trim_end());
-        }
     }
 
     /// Asks a question on standard error and reads the answer from standard input; anything but yes is no.

@@ -1,6 +1,6 @@
 //! The tags of a tenant, for people and for scripts.
 
-use std::fmt::Write as _;
+use std::io::{self, Write};
 
 use console::{measure_text_width, truncate_str};
 use serde_json::{Value, json};
@@ -15,48 +15,52 @@ const NUMBER_COLUMNS: usize = 9;
 /// The columns of a tag, so that a line fits into 80.
 const TAG_COLUMNS: usize = 69;
 
+/// The most others that are named with a tag that differ from it in nothing but case or width.
+const LISTED_TWINS: usize = 100;
+
 /// What is said about the tags of a tenant.
 pub(crate) struct TagsReport<'a>(pub &'a TagList<'a>);
 
 impl TagsReport<'_> {
-    /// What the object for `--json` says: the tags exactly.
+    /// What the object for `--json` says, but for the tags.
     pub(crate) fn json(&self) -> Value {
         let Self(list) = self;
-        let tag = |one: &ListedTag<'_>| json!({"tag": one.tag, "machines": one.machines, "twins": one.twins});
-        json!({
-            "machines": list.machines,
-            "machines_tagged": list.tagged,
-            "machines_not_shown": list.unshown,
-            "tags": list.tags.iter().map(tag).collect::<Vec<_>>(),
+        json!({"machines": list.machines, "machines_tagged": list.tagged, "machines_not_shown": list.unshown})
+    }
+
+    /// The tags in it, exactly.
+    pub(crate) fn json_tags(&self) -> impl Iterator<Item = Value> {
+        self.0.alike().flat_map(|alike| {
+            alike.iter().map(move |ListedTag { tag, machines }| {
+                let twins = alike.iter().map(|twin| twin.tag).filter(|twin| twin != tag).take(LISTED_TWINS);
+                json!({"tag": tag, "machines": machines, "twins": twins.collect::<Vec<_>>()})
+            })
         })
     }
 
-    /// The text for people: in 80 columns where a terminal shows it, and with each tag whole elsewhere.
-    pub(crate) fn text(&self, is_for_terminal: bool) -> String {
+    /// Writes the text for people: in 80 columns where a terminal shows it, and with each tag whole elsewhere.
+    pub(crate) fn write(&self, text: &mut dyn Write, is_for_terminal: bool) -> io::Result<()> {
         let Self(list) = self;
-        let mut text = String::new();
-        // Writing into a string cannot fail.
-        if !list.tags.is_empty() {
-            let _written = writeln!(text, "{:>NUMBER_COLUMNS$}  TAG", "MACHINES");
+        if list.len() > 0 {
+            writeln!(text, "{:>NUMBER_COLUMNS$}  TAG", "MACHINES")?;
         }
-        for alike in list.tags.chunk_by(|one, next| one.twins.contains(&next.tag)) {
-            for ListedTag { tag, machines, .. } in alike {
-                let _written =
-                    writeln!(text, "{:>NUMBER_COLUMNS$}  {}", group_digits(*machines), shown(tag, is_for_terminal));
+        for alike in list.alike() {
+            for ListedTag { tag, machines } in alike {
+                writeln!(text, "{:>NUMBER_COLUMNS$}  {}", group_digits(*machines), shown(tag, is_for_terminal))?;
             }
             if alike.len() > 1 {
                 let all = if alike.len() == 2 { "both".to_owned() } else { format!("these {}", alike.len()) };
-                let _written = writeln!(text, "{:>NUMBER_COLUMNS$}  {all} differ only in case or width", "");
+                writeln!(text, "{:>NUMBER_COLUMNS$}  {all} differ only in case or width", "")?;
             }
         }
-        let tags = counted(list.tags.len() as u64, "tag", "tags");
+        let tags = counted(list.len() as u64, "tag", "tags");
         let (tagged, all) = (group_digits(list.tagged), counted(list.machines, "machine", "machines"));
-        let _written = writeln!(text, "{tags} on {tagged} of {all}.");
+        writeln!(text, "{tags} on {tagged} of {all}.")?;
         if list.unshown > 0 {
             let machines = counted(list.unshown, "machine", "machines");
-            let _written = writeln!(text, "The service did not show the tags of {machines}.");
+            writeln!(text, "The service did not show the tags of {machines}.")?;
         }
-        text
+        Ok(())
     }
 }
 
@@ -77,32 +81,41 @@ fn shown(tag: &str, is_for_terminal: bool) -> String {
 mod tests {
     use super::*;
 
-    fn list<'a>(tags: &[(&'a str, u64, &[&'a str])]) -> TagList<'a> {
-        let tags =
-            tags.iter().map(|(tag, machines, twins)| ListedTag { tag, machines: *machines, twins: twins.to_vec() });
-        TagList { tags: tags.collect(), machines: 10_120, tagged: 9_000, unshown: 12 }
+    fn list<'a>(tags: &[(&'a str, u64)]) -> TagList<'a> {
+        TagList::new(
+            tags.iter().map(|(tag, machines)| ListedTag { tag, machines: *machines }).collect(),
+            10_120,
+            9_000,
+            12,
+        )
+    }
+
+    fn text(list: &TagList<'_>, is_for_terminal: bool) -> String {
+        let mut text = Vec::new();
+        TagsReport(list).write(&mut text, is_for_terminal).expect("a vector takes all");
+        String::from_utf8(text).expect("a text")
     }
 
     #[test]
     fn the_text_fits_into_a_terminal_whatever_tags_hold() {
         let (long, wide) = ("x".repeat(200), "漢".repeat(200));
         let list = list(&[
-            ("Marketing", 1204, &["MARKETING"]),
-            ("MARKETING", 3, &["Marketing"]),
-            ("Tier 0 ", 2, &[]),
-            ("a\u{1b}[31m\u{200b}", 1, &[]),
-            (&long, 1, &[]),
-            (&wide, 1, &[]),
+            ("MARKETING", 3),
+            ("Marketing", 1204),
+            ("Tier 0 ", 2),
+            ("a\u{1b}[31m\u{200b}", 1),
+            (&long, 1),
+            (&wide, 1),
         ]);
-        let text = TagsReport(&list).text(true);
-        assert!(TagsReport(&list).text(false).contains(&format!("1  {long}\n")), "nothing is cut for other programs");
+        assert!(text(&list, false).contains(&format!("1  {long}\n")), "nothing is cut for other programs");
+        let text = text(&list, true);
         insta::assert_snapshot!(text, @r#"
          MACHINES  TAG
+                1  a\u{1b}[31m\u{200b}
             1,204  Marketing
                 3  MARKETING
                    both differ only in case or width
                 2  "Tier 0 "
-                1  a\u{1b}[31m\u{200b}
                 1  xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
                 1  漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢漢…
         6 tags on 9,000 of 10,120 machines.
@@ -113,10 +126,9 @@ mod tests {
 
     #[test]
     fn scripts_get_tags_exactly() {
-        let list = list(&[("a\u{1b}[31m ", 1, &["A\u{1b}[31m "])]);
-        assert_eq!(
-            TagsReport(&list).json()["tags"],
-            json!([{"tag": "a\u{1b}[31m ", "machines": 1, "twins": ["A\u{1b}[31m "]}])
-        );
+        let list = list(&[("A\u{1b}[31m ", 1), ("a\u{1b}[31m ", 2)]);
+        let tags: Vec<Value> = TagsReport(&list).json_tags().collect();
+        assert_eq!(tags[0], json!({"tag": "a\u{1b}[31m ", "machines": 2, "twins": ["A\u{1b}[31m "]}));
+        assert_eq!(tags[1]["twins"], json!(["a\u{1b}[31m "]));
     }
 }

@@ -316,5 +316,5 @@ fn a_dump_changes_nothing() {
     where = "set_has_element(machineTags, 'SITE-a\\\\b')"
     tag = "SITE-a\\b"
     "#);
-    assert_eq!(dump(&listed.inventory, "x", &["NONE-".to_owned()]), None);
+    assert_eq!(dump(&listed.inventory, "x", &["NONE-".to_owned()]), Err(0));
 }

@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use super::log_line::LogLine;
 use super::*;
 use crate::outside::secrets;
+use crate::report::output::streams::DataStream;
 
 /// Everything that was written, by whichever way.
 #[derive(Debug, Default)]
