@@ -210,10 +210,10 @@ impl<T: Transport> Run<'_, T> {
             selected_from: self.selected_from,
         };
         self.end_session(&summary).await;
-        let report = self.report(context).await;
         if let Some(live_status) = &context.live_status {
             live_status.note_end(status.code());
         }
+        let report = self.report(context).await;
         let shown = show(&summary, self.account, status, context).await;
         if let Some(report) = report {
             context.say(&report);
@@ -234,7 +234,10 @@ impl<T: Transport> Run<'_, T> {
         let made =
             Page::of(&self.tenant.store, self.id, &context.repeated_options, self.tenant.clock.wall_time()).await;
         let written = match made {
-            Ok(page) => target.write(&page.html(), &context.screen),
+            Ok(page) => {
+                let (to, screen, page) = (target.clone(), context.screen.clone(), page.html());
+                aside(context, move || to.write(&page, &screen)).await
+            }
             Err(error) => Err(error.into()),
         };
         match written {
@@ -351,17 +354,20 @@ async fn show(
         }
         Ok(())
     };
-    let shown = if context.live_status.is_some() {
-        let screen = screen.clone();
-        let printing = tokio::task::spawn_blocking(move || print(&screen));
-        printing.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
-    } else {
-        print(screen)
-    };
-    shown.map_err(|error| {
+    let screen = screen.clone();
+    aside(context, move || print(&screen)).await.map_err(|error| {
         let hint = format!("the results are written; what became of the run says: tagfleet runs {}", summary.run_id);
         CommandError::new(ExitStatus::StorageFailed, error, Some(hint))
     })
+}
+
+/// Does what may stand still for want of a reader: whoever watches from afar is told meanwhile that the work is done.
+async fn aside<Output: Send + 'static>(context: &RunContext, work: impl FnOnce() -> Output + Send + 'static) -> Output {
+    if context.live_status.is_none() {
+        return work();
+    }
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// Whether the guard has withheld rows.

@@ -144,9 +144,33 @@ fn a_summary_that_nobody_reads_keeps_nobody_from_knowing_the_end() {
     let text = |name: &str| folder.read(name).and_then(|text| String::from_utf8(text).ok()).unwrap_or_default();
     wait_until(|| text("job.prom").contains("_last_exit_status{job=\"input.csv\"} 0\n"));
     assert!(text("job.prom").contains("tagfleet_run_in_progress{job=\"input.csv\"} 0\n"), "{}", text("job.prom"));
-    assert!(text("report.html").contains("</html>"));
+    wait_until(|| text("report.html").contains("</html>"));
     drop((started, command, reader));
     assert!(filled.join().expect("no panic"), "nobody has read it");
+}
+
+#[test]
+fn a_report_that_nobody_reads_keeps_nobody_from_knowing_the_end_either() {
+    let folder = Folder::new();
+    named_pipe(&folder, "report");
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("a small number");
+    let both_ends = File::options().read(true).write(true).custom_flags(flags).open(folder.path("report"));
+    let mut full = both_ends.expect("a pipe");
+    while full.write(&[b'x'; 4096]).is_ok() {}
+    let rehearsal = Rehearsal::new().in_folder(&folder).rows(&rows_adding("A", 3));
+    let options = "--metrics-file job.prom --report report";
+    let Prepared { mut command, sandbox: _sandbox, .. } = rehearsal.with(options).prepare();
+    let mut started = Started::new(command.stdout(Stdio::null()).stderr(Stdio::null()));
+    let text = |name: &str| folder.read(name).and_then(|text| String::from_utf8(text).ok()).unwrap_or_default();
+    wait_until(|| text("job.prom").contains("_last_exit_status{job=\"input.csv\"} 0\n"));
+    assert!(started.0.try_wait().expect("our own process").is_none(), "it waits for a reader");
+    let mut page = String::new();
+    while !page.contains("</html>") {
+        let mut part = [0; 4096];
+        let length = awaited(|| std::io::Read::read(&mut full, &mut part).ok());
+        page.push_str(&String::from_utf8_lossy(&part[..length]));
+    }
+    assert_eq!(started.status(), Some(0));
 }
 
 #[test]
