@@ -89,12 +89,8 @@ impl Cli {
         let mut cli = Self::from_arg_matches(&chosen.program.try_get_matches_from(typed)?)?;
         // It is refused where it is used; and repeated nowhere.
         cli.general.state.as_deref().map(crate::config::keep_password_of);
-        match &mut cli.command {
-            Command::Config(options) => options.in_force = chosen.in_force,
-            Command::Check(options) => options.in_force = chosen.in_force,
-            _ => {}
-        }
         cli.general.settings = chosen.profile;
+        cli.general.in_force = chosen.in_force;
         cli.several = chosen.several;
         Ok(cli.checked()?)
     }

@@ -13,8 +13,8 @@ use crate::filter::FilterError;
 use crate::inventory::ReadError;
 use crate::model::is_sandbox_run;
 use crate::report::{
-    Ending, MachinesError, OutputError, PageError, Problem, ReservedError, ResultsError, joined, reading_code,
-    reading_problem,
+    Ending, ForeignFile, MachinesError, OutputError, PageError, Problem, ReservedError, ResultsError, joined,
+    reading_code, reading_problem,
 };
 use crate::store::StoreError;
 
@@ -95,6 +95,31 @@ impl ExitStatus {
     }
 }
 
+/// A setting of runs that can turn out to be of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunSetting {
+    Deadline,
+    Encoding,
+    LogFile,
+    MetricsFile,
+    Output,
+    PingUrlFile,
+}
+
+impl RunSetting {
+    /// What it is called in a file of settings.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Encoding => "encoding",
+            Self::LogFile => "log-file",
+            Self::MetricsFile => "metrics-file",
+            Self::Output => "output",
+            Self::PingUrlFile => "ping-url-file",
+        }
+    }
+}
+
 /// A command that could not do its work.
 #[derive(Debug)]
 pub(crate) struct CommandError {
@@ -106,6 +131,8 @@ pub(crate) struct CommandError {
     pub(crate) findings: Vec<Value>,
     /// What there is to say to scripts nevertheless.
     own: Value,
+    /// The setting that is of no use.
+    pub(crate) setting: Option<RunSetting>,
 }
 
 impl CommandError {
@@ -115,7 +142,7 @@ impl CommandError {
 
     /// With a problem that is ready to be shown.
     pub(crate) fn of(status: ExitStatus, problem: Problem) -> Self {
-        Self { status, problem, ended: None, findings: Vec::new(), own: json!({}) }
+        Self { status, problem, ended: None, findings: Vec::new(), own: json!({}), setting: None }
     }
 
     pub(crate) fn text(status: ExitStatus, message: impl Into<String>, hint: Option<&str>) -> Self {
@@ -130,6 +157,11 @@ impl CommandError {
     /// With the run that began.
     pub(crate) fn of_run(self, run_id: &str) -> Self {
         Self { own: joined(self.own, json!({"run_id": run_id})), ..self }
+    }
+
+    /// The same of a setting that may stand in a file, which whoever reads the error has to know.
+    pub(crate) fn about(self, setting: RunSetting) -> Self {
+        Self { setting: Some(setting), ..self }
     }
 
     /// With what there is to say to scripts nevertheless.
@@ -244,7 +276,14 @@ impl From<ResultsError> for CommandError {
             | ResultsError::ReadOnly { .. }
             | ResultsError::Store(_) => ExitStatus::StorageFailed,
         };
-        Self::new(status, error, hint)
+        Self::new(status, error, hint).about(RunSetting::Output)
+    }
+}
+
+impl From<ForeignFile> for CommandError {
+    fn from(error: ForeignFile) -> Self {
+        let hint = "move it away, or name another file with --metrics-file".to_owned();
+        Self::new(ExitStatus::Usage, error, Some(hint)).about(RunSetting::MetricsFile)
     }
 }
 

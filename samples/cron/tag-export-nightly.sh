@@ -24,7 +24,8 @@ filter=$2
 tag=$3
 shift 3
 
-if [ "$export" != @tenant ] && [ -z "$(find "$export" -mmin -2160)" ]; then
+# Of a list that is not there tagfleet says so itself.
+if [ "$export" != @tenant ] && [ -e "$export" ] && [ -z "$(find "$export" -mmin -2160)" ]; then
     echo "tag-export-nightly: $export is older than 36 hours; nothing was sent" >&2
     exit 3
 fi

@@ -9,7 +9,6 @@ use super::options::{
     ChangingOptions, FilterOptions, GuardOptions, InputOptions, MonitoringOptions, PlanningOptions, QuotaOptions,
     ServiceOptions,
 };
-use super::origin::SettingInForce;
 use super::rules::RulesOptions;
 use super::state::StateOptions;
 use super::tags::TagsOptions;
@@ -379,9 +378,6 @@ pub(crate) struct ConfigOptions {
     /// What every command takes that changes the tenant.
     #[command(flatten)]
     pub changing: ChangingOptions,
-    /// What there is to show.
-    #[arg(skip)]
-    pub in_force: Vec<SettingInForce>,
 }
 
 /// Options of `help`.
@@ -422,9 +418,6 @@ pub(crate) struct CheckOptions {
     /// The quota.
     #[command(flatten)]
     pub quota: QuotaOptions,
-    /// Each setting, and where it is from.
-    #[arg(skip)]
-    pub in_force: Vec<SettingInForce>,
 }
 
 /// Options of `inventory`.

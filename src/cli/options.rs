@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use jiff::Timestamp;
 
+use super::origin::SettingInForce;
 use super::values::{
     DeadlineArgument, DurationArgument, StateAuth, device_value, duration, prom_file, tag_separator, typed_tag,
 };
@@ -116,6 +117,9 @@ pub(crate) struct GeneralOptions {
     /// What the files of settings say besides options.
     #[arg(skip)]
     pub settings: Profile,
+    /// Each setting, and where it is from.
+    #[arg(skip)]
+    pub in_force: Vec<SettingInForce>,
 }
 
 /// Which rows are meant.

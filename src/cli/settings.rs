@@ -150,6 +150,33 @@ impl Book {
         layer
     }
 
+    /// Refuses that two profiles which run together write into one file: what the one wrote would be lost, or stand in a file
+    /// that nobody looks for. A log takes the lines of both.
+    fn refuse_common_files(&self, profiles: &[String], call: &Call, program: &Command) -> Result<(), SettingsError> {
+        let layers = profiles.iter().flat_map(|name| self.layer(Some(name)));
+        let outputs: Vec<&Setting> = layers
+            .filter(|setting| ["output", "metrics-file"].contains(&setting.key.name.as_str()))
+            .filter(|setting| {
+                let path = call.path();
+                path == ["check"] || (setting.key.is_for(&path) && takes(program, &path, &setting.key.name))
+            })
+            .filter(|setting| !call.typed.contains(&setting.key.name))
+            .collect();
+        let file = |setting: &Setting| setting.values.first().map(PathBuf::from);
+        for (place, one) in outputs.iter().enumerate() {
+            if let Some(other) = outputs.iter().skip(place + 1).find(|other| file(other) == file(one)) {
+                let message = format!(
+                    "two profiles write into {}: {} and {}",
+                    shown(&one.text().unwrap_or_default()),
+                    one.place,
+                    other.place
+                );
+                return Err(SettingsError::new(message, Some("give each profile a file of its own".to_owned())));
+            }
+        }
+        Ok(())
+    }
+
     /// What is in force for a profile.
     fn in_force(
         &self,
@@ -243,6 +270,7 @@ pub(super) fn choose(
         for name in &names {
             book.in_force(Some(name), &call, environment)?;
         }
+        book.refuse_common_files(&names, &call, &chosen.program)?;
         chosen.several = names;
         return Ok(chosen);
     }
@@ -278,6 +306,13 @@ fn profile(book: &Book, name: Option<&String>, in_force: &[&Setting], environmen
         own_keys: own.map(|setting| setting.key.name.clone()).collect(),
         is_one_of_several: false,
     }
+}
+
+/// Whether the command has this option.
+fn takes(program: &Command, command: &[&str], option: &str) -> bool {
+    let inner = command.split_first().and_then(|(name, rest)| Some((program.find_subcommand(name)?, rest)));
+    program.get_arguments().any(|it| it.get_long() == Some(option))
+        || inner.is_some_and(|(inner, rest)| takes(inner, rest, option))
 }
 
 /// The program, with settings in the place of its options' defaults.

@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use jiff::Timestamp;
 
 use super::input::input_name;
-use crate::cli::Mistyped;
+use crate::cli::{Mistyped, Origin, SettingInForce};
 use crate::exit::{CommandError, ExitStatus};
+use crate::outside::shown;
 use crate::report::{ColorChoice, Invocation, Screen};
 
 /// Where errors are shown, and whether a script wants an object.
@@ -20,6 +21,21 @@ pub(super) fn show_error(error: &CommandError, json: bool, screen: &Screen) {
         // The error has been shown; that nobody takes the object changes nothing about it.
         let _full = screen.object(own, &ending);
     }
+}
+
+/// The same error with where the setting is from that it is about, unless that was typed.
+pub(super) fn with_origin(mut error: CommandError, in_force: &[SettingInForce]) -> CommandError {
+    let is_from_elsewhere = |setting: &&SettingInForce| {
+        error.setting.is_some_and(|about| about.key() == setting.key)
+            && matches!(setting.origin, Origin::Variable(_) | Origin::File(_))
+    };
+    if let Some(setting) = in_force.iter().find(is_from_elsewhere) {
+        let origin = format!("{} is from {}", setting.key, shown(&*setting.source()));
+        error.setting = None;
+        error.problem.hint =
+            Some(error.problem.hint.map_or_else(|| origin.clone(), |hint| format!("{hint}; {origin}")));
+    }
+    error
 }
 
 /// The end of a command that was interrupted before it had the word.

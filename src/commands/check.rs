@@ -7,6 +7,7 @@
 
 mod of_runs;
 mod settings;
+mod state;
 mod token;
 
 use std::sync::Arc;
@@ -15,22 +16,22 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::audience::with_origin;
 use super::context::CommandContext;
 use super::named_files::check_certificates;
+use super::process_limits;
 use super::service::Connection;
 use super::setup::{run_context, system_clock};
-use super::{process_limits, stop_signals};
 use crate::api::sign_in::{BearerToken, SignInMethod};
 use crate::api::{Client, Loss, Url, reach};
-use crate::cli::{CheckOptions, GeneralOptions};
+use crate::cli::{CheckOptions, GeneralOptions, SettingInForce};
 use crate::clock::SharedClock;
 use crate::config::{ServiceConfig, quota};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::Bucket;
-use crate::outside::shown;
 use crate::report::{Ending, Preflight, Screen, Setting};
 use crate::run::{BucketLeft, CallOptions, QuotaLeft, RunContext, Tenant};
-use crate::store::{StatePlace, Store, free_bytes, is_private};
+use crate::store::Store;
 use crate::words::{clock_time, describe_duration, group_digits};
 
 /// What is looked at, in this order.
@@ -43,9 +44,6 @@ const CALL_PATIENCE: Duration = Duration::from_secs(20);
 const TOKEN_PATIENCE: Duration = Duration::from_secs(20);
 /// Sign-in services let clocks differ by so much.
 const CLOCK_TOLERANCE: Duration = Duration::from_mins(5);
-/// A run of a million rows takes about so much in the state directory.
-const ROOM_BYTES: u64 = 512 << 20;
-const MEBIBYTE: u64 = 1 << 20;
 
 /// Looks at everything, says what it finds, and ends as a run would.
 pub(super) async fn check(options: CheckOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
@@ -57,19 +55,20 @@ pub(super) async fn check(options: CheckOptions, command: CommandContext<'_>) ->
         context: run_context(command, clock.boot_time()),
         clock: clock.clone(),
         service_is_reached: false,
+        in_force: general.in_force.clone(),
     };
     let place = command.state_place(false);
     let config = findings.unless_failed("configuration", configuration(&options, general))?;
     let way = match &config {
         Some(config) => {
-            let judged = of_runs::judge(&options.in_force, general, command.reserved);
+            let judged = of_runs::judge(general, command.reserved);
             let in_force = settings::in_force(&options, general, config, place.as_ref().ok());
             findings.way(config, judged.map(|()| in_force))?
         }
         None => None,
     };
     let store = match place {
-        Ok(place) => match findings.context.look(clock.as_ref(), None, state(&place, &clock)).await? {
+        Ok(place) => match findings.context.look(clock.as_ref(), None, state::open(&place, &clock, &options)).await? {
             Some(opened) => findings.took("state", opened)?,
             None => None,
         },
@@ -112,38 +111,6 @@ fn configuration(options: &CheckOptions, general: &GeneralOptions) -> Result<Ser
     Ok(config)
 }
 
-/// Opens the state, which checks that it is safe, ours and whole, and looks for room.
-async fn state(place: &StatePlace, clock: &SharedClock) -> Result<(Store, String), CommandError> {
-    let store = place.open(clock.clone()).await?;
-    stop_signals::shorten(store.patience());
-    if let Some(loss) = store.loss() {
-        return Err(loss.clone().into());
-    }
-    let missing = store.what_is_missing().await?.map(|what| format!("; {what}")).unwrap_or_default();
-    let Some(directory) = place.directory() else {
-        let answers = format!("{} answers, and its tables are up to date{missing}", shown(&place.name()));
-        return Ok((store, answers));
-    };
-    let place = shown(directory);
-    let room = match free_bytes(directory) {
-        Some(free) if free < ROOM_BYTES => {
-            let message = format!("{place} has only {} MiB of room", free / MEBIBYTE);
-            let hint =
-                format!("a large run needs {} MiB; make room, or choose another --state-dir", ROOM_BYTES / MEBIBYTE);
-            return Err(CommandError::text(ExitStatus::StorageFailed, message, Some(&hint)));
-        }
-        Some(free) => format!(", {} MiB free", free / MEBIBYTE),
-        None => String::new(),
-    };
-    let intact = if missing.is_empty() { "intact" } else { "usable" };
-    let whose = if is_private(directory) {
-        format!("is private and {intact}")
-    } else {
-        format!("is {intact}, and nobody else can write to it, but others can look into it")
-    };
-    Ok((store, format!("{place} {whose}{room}{missing}")))
-}
-
 /// What was found, and what was wrong with it.
 struct Findings {
     preflight: Preflight,
@@ -153,6 +120,8 @@ struct Findings {
     clock: SharedClock,
     /// Whether the API's host answers.
     service_is_reached: bool,
+    /// Each setting, and where it is from.
+    in_force: Vec<SettingInForce>,
 }
 
 impl Findings {
@@ -165,6 +134,7 @@ impl Findings {
         match found {
             Ok(found) => Ok(Some(found)),
             Err(error) => {
+                let error = with_origin(error, &self.in_force);
                 self.preflight.failed(name, &error.problem, error.status.code())?;
                 self.failures.push(error);
                 Ok(None)

@@ -8,7 +8,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 
-use super::audience::{Audience, audience, interrupted, show_error, typed};
+use super::audience::{Audience, audience, interrupted, show_error, typed, with_origin};
 use super::context::CommandContext;
 use super::input::input_name;
 use super::watching::{Watch, Watched};
@@ -79,14 +79,14 @@ fn run_on(cli: Cli, runtime: &Handle, screen: &Screen) -> Result<ExitStatus, Com
     let general = &cli.general;
     named_files::check_time_zone()?;
     let reserved = outputs::reserved(&cli);
-    let json = general.json;
+    let (json, in_force) = (general.json, general.in_force.clone());
     let logging_screen = OnceCell::new();
     let status = runtime.block_on(async {
         if !cli.several.is_empty() {
             return several::several(&cli, screen).await;
         }
         let watch = tokio::select! {
-            watch = Watch::of(&cli, &reserved, screen) => watch?,
+            watch = Watch::of(&cli, &reserved, screen) => watch.map_err(|error| with_origin(error, &in_force))?,
             () = stop_signals::unheard() => return Err(interrupted()),
         };
         let watched = watch.as_ref().map(Watch::watched);
@@ -94,7 +94,7 @@ fn run_on(cli: Cli, runtime: &Handle, screen: &Screen) -> Result<ExitStatus, Com
         let command = async {
             tokio::select! {
                 biased;
-                ended = command => ended,
+                ended = command => ended.map_err(|error| with_origin(error, &in_force)),
                 () = stop_signals::unheard() => Err(interrupted()),
             }
         };

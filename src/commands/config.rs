@@ -18,7 +18,7 @@ pub(super) fn config(
     screen: &Screen,
 ) -> Result<ExitStatus, CommandError> {
     let settings: Vec<SettingInForce> =
-        options.in_force.iter().map(|setting| resolved(setting, options, general)).collect();
+        general.in_force.iter().map(|setting| resolved(setting, options, general)).collect();
     if general.json {
         let profile = &general.settings.name;
         let settings: Vec<Value> = settings.iter().map(object).collect();
@@ -40,7 +40,7 @@ fn resolved(setting: &SettingInForce, options: &ConfigOptions, general: &General
         "base-url" => Some(cloud.base_url().to_owned()),
         "authority-host" => Some(cloud.authority().to_owned()),
         "cloud" => Some("commercial".to_owned()),
-        "state-dir" if options.in_force.iter().all(|other| other.key != "state" || other.origin == Origin::Nobody) => {
+        "state-dir" if general.in_force.iter().all(|other| other.key != "state" || other.origin == Origin::Nobody) => {
             state_directory(None, &|name| general.settings.variable(name)).ok().map(|path| shown(&path))
         }
         _ => return setting.clone(),

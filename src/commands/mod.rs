@@ -43,7 +43,7 @@ mod watching;
 pub use self::process::execute;
 pub use self::process_limits::spare_address_space;
 use crate::config::ConfigError;
-use crate::exit::{CommandError, ExitStatus, sign_in_status};
+use crate::exit::{CommandError, ExitStatus, RunSetting, sign_in_status};
 
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
@@ -63,6 +63,15 @@ impl From<ConfigError> for CommandError {
             | ConfigError::Proxy(_)
             | ConfigError::Encoding(_) => ExitStatus::Usage,
         };
-        Self::new(status, error, hint)
+        let setting = match &error {
+            ConfigError::Deadline(_) => Some(RunSetting::Deadline),
+            ConfigError::Encoding(_) => Some(RunSetting::Encoding),
+            _ => None,
+        };
+        let error = Self::new(status, error, hint);
+        match setting {
+            Some(setting) => error.about(setting),
+            None => error,
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::default_results::{results_of_input, results_of_undo};
 use super::input::input_path;
 use crate::cli::{Cli, Command, GeneralOptions, ServiceOptions, TagsCommand};
 use crate::config::{sandbox_state_directory, state_directory};
-use crate::exit::{CommandError, ExitStatus};
+use crate::exit::{CommandError, ExitStatus, RunSetting};
 use crate::outside::shown;
 use crate::report::{PageTarget, Problem, Reserved, ResultsTarget};
 use crate::store::{lock_directory, state_files};
@@ -92,28 +92,31 @@ fn outputs(command: &Command) -> Vec<PathBuf> {
 }
 
 /// Refuses to write the metrics into a file that has another purpose.
-pub(super) fn refuse_metrics(path: &Path, command: &Command, reserved: &Reserved) -> Result<(), CommandError> {
-    let reserved = with_results(reserved, command);
+pub(super) fn refuse_metrics(path: &Path, reserved: &Reserved) -> Result<(), CommandError> {
     reserved.refuse("the metrics", path).map_err(|error| {
         let hint = Some("name another file with --metrics-file".to_owned());
-        CommandError::of(ExitStatus::Usage, Problem { error: error.into(), hint })
+        CommandError::of(ExitStatus::Usage, Problem { error: error.into(), hint }).about(RunSetting::MetricsFile)
     })
 }
 
 /// Refuses to write the report where it cannot be written, or into a file that has another purpose.
 pub(super) fn refuse_report(path: &Path, command: &Command, reserved: &Reserved) -> Result<(), CommandError> {
+    if path == Path::new("-") {
+        let hint = "after the run, \"tagfleet report RUN -o -\" prints it";
+        return Err(CommandError::text(ExitStatus::Usage, "--report needs the name of a file", Some(hint)));
+    }
     PageTarget::new(path.to_owned()).check(&with_results(reserved, command)).map_err(CommandError::from)
 }
 
 /// What is reserved, and the results of the command.
-fn with_results(reserved: &Reserved, command: &Command) -> Reserved {
+pub(super) fn with_results(reserved: &Reserved, command: &Command) -> Reserved {
     outputs(command).into_iter().fold(reserved.clone(), |reserved, path| reserved.with("the results", path))
 }
 
 /// Opens the log: a new file, one that holds nothing but what a log of ours wrote, or no ordinary file at all.
 pub(super) fn open_log(path: &Path, command: &Command, reserved: &Reserved) -> Result<File, CommandError> {
     let refused = |error: Box<dyn std::error::Error + Send + Sync>, hint: String| {
-        CommandError::of(ExitStatus::Usage, Problem { error, hint: Some(hint) })
+        CommandError::of(ExitStatus::Usage, Problem { error, hint: Some(hint) }).about(RunSetting::LogFile)
     };
     let other = || "name another file with --log-file".to_owned();
     with_results(reserved, command).refuse("the log", path).map_err(|error| refused(error.into(), other()))?;

@@ -11,6 +11,8 @@ use tokio::sync::watch;
 
 use crate::api::{PING_TIME_OUT, Ping, PingClient};
 use crate::clock::{SharedClock, sleep_until};
+use crate::config::ConfigError;
+use crate::exit::{CommandError, RunSetting};
 use crate::report::{LiveStatus, PingFailure, PingOccasion, PingStyle, PingSubject, Screen};
 
 /// A ping that is not heard is tried twice again.
@@ -108,6 +110,11 @@ pub(super) fn new_mark(random: u128) -> String {
     let digits = format!("{random:032x}");
     let groups = [0..8, 8..12, 12..16, 16..20, 20..32];
     groups.map(|group| digits.get(group).unwrap_or_default()).join("-")
+}
+
+/// The error of an address to ping that cannot be used.
+pub(super) fn about_pings(error: ConfigError) -> CommandError {
+    CommandError::from(error).about(RunSetting::PingUrlFile)
 }
 
 #[cfg(test)]

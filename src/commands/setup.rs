@@ -21,7 +21,7 @@ use crate::api::Client;
 use crate::cli::{ChangingOptions, DeadlineArgument, GeneralOptions, PlanningOptions, QuotaOptions, ServiceOptions};
 use crate::clock::{BootTime, Clock, SharedClock, SystemClock, sleep_until};
 use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota};
-use crate::exit::{CommandError, ExitStatus};
+use crate::exit::{CommandError, ExitStatus, RunSetting};
 use crate::model::MachineReference;
 use crate::outside::shown;
 use crate::report::{OutputError, ResultsTarget, Screen};
@@ -199,9 +199,9 @@ impl<'a> CommandSetup<'a> {
 }
 
 /// The end of a command whose deadline has come before it did anything.
-fn past_the_deadline() -> CommandError {
+pub(super) fn past_the_deadline() -> CommandError {
     let message = "stopped at its deadline, before the first call; nothing was changed";
-    CommandError::text(ExitStatus::StoppedEarly, message, None).ended("deadline")
+    CommandError::text(ExitStatus::StoppedEarly, message, None).ended("deadline").about(RunSetting::Deadline)
 }
 
 /// Warns, once for each time, that the server of the state is away. Ends with the store.

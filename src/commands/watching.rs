@@ -15,8 +15,9 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::audience::with_origin;
 use super::input::{STANDARD_INPUT, input_name, input_path, says_more};
-use super::pinging::{LONGEST_END, Pings, new_mark};
+use super::pinging::{LONGEST_END, Pings, about_pings, new_mark};
 use super::{outputs, stop_signals};
 use crate::api::PingClient;
 use crate::cli::{Cli, Command, MonitoringOptions};
@@ -114,7 +115,8 @@ impl Watch {
             Some(path) => Metrics::new(path, &subject, cli, reserved, &live_status, screen).await?,
             None => None,
         };
-        let pings = pings(&subject, cli.general.ca_file.as_ref(), &live_status, screen);
+        let pings = pings(&subject, cli.general.ca_file.as_ref(), &live_status, screen)
+            .map_err(|error| with_origin(error, &cli.general.in_force));
         let is_wanted = metrics.is_some() || !matches!(pings, Ok(None));
         Ok(is_wanted.then_some(Self { watched, metrics, pings }))
     }
@@ -208,9 +210,11 @@ fn pings(
     live_status: &LiveStatus,
     screen: &Screen,
 ) -> Result<Option<Pings>, CommandError> {
-    let environment = |name: &str| std::env::var_os(name);
-    let address =
-        if subject.is_sandbox { None } else { ping_address(subject.options.ping_url_file.as_deref(), &environment)? };
+    if subject.is_sandbox {
+        return Ok(None);
+    }
+    let file = subject.options.ping_url_file.as_deref();
+    let address = ping_address(file, &|name| std::env::var_os(name)).map_err(about_pings)?;
     let Some(address) = address else { return Ok(None) };
     let client = PingClient::new(address, certificates.cloned()).map_err(ConfigError::from)?;
     let clock = SystemClock::new().map_err(|error| CommandError::new(ExitStatus::StorageFailed, error, None))?;
@@ -248,16 +252,13 @@ impl Metrics {
         live_status: &LiveStatus,
         screen: &Screen,
     ) -> Result<Option<Self>, CommandError> {
-        outputs::refuse_metrics(path, &cli.command, reserved)?;
+        outputs::refuse_metrics(path, &outputs::with_results(reserved, &cli.command))?;
         let books = timeout(LONGEST_LOOK, Books::of(cli, subject.is_sandbox)).await.unwrap_or(Books(None));
         let about = books.about(&cli.command).await;
         let name = subject.options.job.clone().unwrap_or(about.job);
         let name = cli.general.settings.distinct("job", name);
         let name = if subject.is_sandbox { format!("{SANDBOX_JOB_PREFIX}{name}") } else { name };
-        let file = MetricsFile::new(path, &name, Timestamp::now()).map_err(|error| {
-            let hint = "move it away, or name another file with --metrics-file".to_owned();
-            CommandError::new(ExitStatus::Usage, error, Some(hint))
-        })?;
+        let file = MetricsFile::new(path, &name, Timestamp::now())?;
         let warn = |error: &io::Error| warn(screen, path, &error);
         let Ok(mut file) = file.inspect_err(warn) else { return Ok(None) };
         if !file.knows_last_success()

@@ -54,5 +54,5 @@ pub(crate) use views::preflight::{Preflight, Setting};
 pub(crate) use views::runs::{RunList, RunView};
 pub(crate) use views::state::StateView;
 pub(crate) use watching::live_status::LiveStatus;
-pub(crate) use watching::metrics_file::MetricsFile;
+pub(crate) use watching::metrics_file::{ForeignFile, MetricsFile};
 pub(crate) use watching::pings::{PingFailure, PingOccasion, PingStyle, PingSubject};

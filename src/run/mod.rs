@@ -68,7 +68,7 @@ pub(crate) use rules::{RulesOrder, apply_rules, dump_rules, plan_rules, release_
 pub(crate) use rules_report::refuse_faults;
 pub(crate) use rules_trial::{ExportedList, try_rules};
 pub(crate) use tags::tags;
-pub(crate) use tenant::{CallOptions, Identity, Service, Tenant};
+pub(crate) use tenant::{CallOptions, Identity, Service, Tenant, unknown_calls_text};
 pub(crate) use undo::{UNDO_HEADER, UndoOrder, undo};
 pub(crate) use verify::verify;
 

@@ -371,7 +371,7 @@ impl<T: Transport> Tenant<T> {
 }
 
 /// What is said of calls that nobody knows of, as long as they may fill a window of the quota.
-fn unknown_calls_text(unknown: &UnknownCalls, quota: &Quota, now: BootTime) -> Option<String> {
+pub(crate) fn unknown_calls_text(unknown: &UnknownCalls, quota: &Quota, now: BootTime) -> Option<String> {
     let longest = quota.limits().last()?.window;
     let free = unknown.ended_by.plus(counted_for(longest));
     let at_worst = unknown.ended_by_at_worst.map(|ended_by| ended_by.plus(counted_for(longest)));

@@ -144,6 +144,11 @@ fn what_would_end_every_run_at_its_beginning_is_found_and_named_with_its_place()
         ("encoding = \"nosuch\"", None, 2, "nosuch"),
         ("output = \"mine.csv\"", None, 7, "mine.csv already exists"),
         ("output = \"nowhere/x.csv\"", None, 7, "nowhere"),
+        ("deadline = \"0s\"", None, 5, "deadline"),
+        ("output = \"x.csv\"\nlog-file = \"x.csv\"", None, 2, "the log"),
+        ("output = \"x.csv\"\nlog-file = \"x.failed.csv\"", None, 2, "the log"),
+        ("output = \"x.prom\"\nmetrics-file = \"x.prom\"", None, 2, "the results"),
+        ("metrics-file = \"x.prom\"\nlog-file = \"x.prom\"", None, 2, "the log"),
     ] {
         let check = with_token(&server, &json!({})).with("--config c.toml");
         let check = variable.into_iter().fold(check, |check, (name, value)| check.variable(name, value));
@@ -153,10 +158,16 @@ fn what_would_end_every_run_at_its_beginning_is_found_and_named_with_its_place()
         check.folder.write_private("address", "ftp://canary.example/x\n");
         let (results, object) = check.exits(status);
         let told = object["checks"][0].to_string();
-        let place = variable.map_or("c.toml:2", |(name, _)| name);
+        let place = variable.map_or("c.toml:", |(name, _)| name);
         assert!(told.contains(says) && told.contains(place) && !told.contains("canary"), "{line}: {object:#}");
         let others = results.iter().filter(|(name, result)| name != "configuration" && result != "passed").count();
         assert_eq!(others, 2, "all else is looked at, but for what nobody can know: {object:#}");
+        // A run ends so, and says so.
+        check.folder.write("in.csv", "machineId,tag,action,value\n");
+        let run = check.command("apply in.csv --yes --allow-empty");
+        let told = run.messages.replace('\n', " ");
+        assert_eq!(run.status, Some(status), "{line}: {told}");
+        assert!(told.contains(says) && told.contains(place) && !told.contains("canary"), "{line}: {told}");
     }
     let check = with_token(&server, &json!({})).with("--config c.toml");
     let fine =

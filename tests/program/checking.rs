@@ -40,9 +40,14 @@ impl Check {
     }
 
     pub(crate) fn run(&self, options: &str) -> Ended {
+        self.command(&format!("check {options}"))
+    }
+
+    /// Another command with the same variables and options.
+    pub(crate) fn command(&self, words: &str) -> Ended {
         let mut command = self.folder.command();
-        command.envs(self.variables.iter().cloned()).arg("check");
-        command.args(self.options.split_whitespace()).args(options.split_whitespace());
+        command.envs(self.variables.iter().cloned());
+        command.args(words.split_whitespace()).args(self.options.split_whitespace());
         Program::start(command, None, true).end()
     }
 
@@ -173,6 +178,11 @@ fn a_state_that_others_can_write_to_or_that_is_damaged_leaves_the_service_to_be_
     check.finds(7, "state", "/tagfleet.*", &skipped);
     allow("state/tagfleet.witness", 0o600);
     check.exits(0);
+    std::fs::remove_file(check.folder.path("state/tagfleet.witness")).expect("it is there");
+    for _ in 0..2 {
+        let unknown = said(&check.exits(0).1);
+        assert!(unknown.contains("is usable, ") && unknown.contains("has lost its tagfleet.witness"), "{unknown}");
+    }
     for name in ["state/tagfleet.sqlite3", "state/tagfleet.sqlite3-wal", "state/tagfleet.sqlite3-shm"] {
         let _may_be_away = std::fs::remove_file(check.folder.path(name));
     }

@@ -38,8 +38,7 @@ impl Computer {
     #[track_caller]
     fn origin(&self, line: &str, key: &str) -> (String, String) {
         let cli = self.read(line).expect("a command");
-        let OurCommand::Config(options) = cli.command else { panic!("{line} asks for no settings") };
-        let setting = options.in_force.into_iter().find(|setting| setting.key == key).expect("a key");
+        let setting = cli.general.in_force.into_iter().find(|setting| setting.key == key).expect("a key");
         let home = self.folder.path().to_string_lossy().into_owned();
         let origin = match setting.origin {
             crate::cli::Origin::File(place) => place.to_string().replace(&home, ""),
@@ -260,6 +259,30 @@ fn what_no_setting_can_be_is_named_with_its_line_and_what_is_meant() {
     for line in ["help", "completions bash", "man", "sandbox"] {
         assert!(computer.read(line).is_ok(), "{line} needs no settings");
     }
+}
+
+#[test]
+fn profiles_that_run_together_write_into_files_of_their_own() {
+    let computer = Computer::new(
+        "[profile.a]\noutput = \"x.csv\"\nlog-file = \"l\"\n[profile.b]\noutput = \"./x.csv\"\nlog-file = \"l\"\n\
+         [profile.c]\nmetrics-file = \"x.prom\"\n[profile.d]\nmetrics-file = \"x.prom\"\n",
+    );
+    for (line, is_refused) in [
+        ("apply x.csv --profile a,b", true),
+        ("apply x.csv --profile a,c", false),
+        ("apply x.csv --all-profiles", true),
+        ("apply x.csv --profile a,b -o y.csv", false),
+        ("check --profile a,b", true),
+        ("config --profile a,b", false),
+        ("runs --all-profiles", false),
+        ("apply x.csv --profile a", false),
+        ("undo 20261126-220000-k3x9q2 --profile c,d", true),
+    ] {
+        assert_eq!(computer.read(line).is_err(), is_refused, "{line}");
+    }
+    let refused = computer.read("apply x.csv --profile c,d").expect_err("one file");
+    assert!(refused.contains("x.prom: ") && refused.contains("config.toml:8 and "), "{refused}");
+    assert!(refused.ends_with("config.toml:10; give each profile a file of its own"), "{refused}");
 }
 
 #[test]

@@ -6,66 +6,52 @@ use jiff::{Timestamp, Zoned};
 
 use crate::api::PingClient;
 use crate::cli::{DeadlineArgument, GeneralOptions, Origin, SettingInForce};
+use crate::commands::outputs::refuse_metrics;
+use crate::commands::pinging::about_pings;
+use crate::commands::setup::past_the_deadline;
 use crate::config::{ConfigError, deadline, ping_address};
-use crate::exit::{CommandError, ExitStatus};
+use crate::exit::CommandError;
 use crate::input::encoding;
 use crate::report::{MetricsFile, Reserved, ResultsTarget};
 
-/// Finds the first that would end a run, and says where it is from.
-pub(super) fn judge(
-    in_force: &[SettingInForce],
-    general: &GeneralOptions,
-    reserved: &Reserved,
-) -> Result<(), CommandError> {
-    let set = |key: &str| in_force.iter().find(|setting| setting.key == key && is_set(setting));
-    let judged = |key: &str, judge: &dyn Fn(&str) -> Result<(), CommandError>| match set(key) {
-        Some(setting) => judge(setting.value.as_deref().unwrap_or_default()).map_err(|error| from(setting, error)),
-        None => Ok(()),
-    };
-    judged("deadline", &|text| {
-        // One that cannot be read was refused before.
-        let Ok(argument) = text.parse::<DeadlineArgument>() else { return Ok(()) };
-        deadline(argument, &Zoned::now()).map(drop).map_err(|error| ConfigError::from(error).into())
-    })?;
-    judged("encoding", &|label| {
-        encoding(label).map(drop).ok_or_else(|| ConfigError::Encoding(label.to_owned()).into())
-    })?;
-    judged("output", &|path| Ok(ResultsTarget::file(path.into()).check_place(reserved).map(drop)?))?;
-    judged("metrics-file", &|path| metrics(Path::new(path)))?;
-    let setting = set("ping-url-file");
+/// Finds the first that would end a run.
+pub(super) fn judge(general: &GeneralOptions, reserved: &Reserved) -> Result<(), CommandError> {
+    let set = |key: &str| general.in_force.iter().find(|setting| setting.key == key && is_set(setting));
+    let value = |key: &str| set(key).and_then(|setting| setting.value.as_deref());
+    // One that cannot be read was refused before.
+    if let Some(argument) = value("deadline").and_then(|text| text.parse::<DeadlineArgument>().ok())
+        && deadline(argument, &Zoned::now()).map_err(ConfigError::from)?.left.is_zero()
+    {
+        return Err(past_the_deadline());
+    }
+    if let Some(label) = value("encoding")
+        && encoding(label).is_none()
+    {
+        return Err(ConfigError::Encoding(label.to_owned()).into());
+    }
+    let mut reserved = reserved.clone();
+    if let Some(path) = value("output") {
+        // The log is reserved: it is this command's, too.
+        let target = ResultsTarget::file(path.into());
+        target.check_place(&reserved)?;
+        for path in target.results().into_iter().chain(target.failed()) {
+            reserved = reserved.with("the results", path.to_owned());
+        }
+    }
+    if let Some(path) = value("metrics-file") {
+        refuse_metrics(Path::new(path), &reserved)?;
+        // What cannot be read or written costs a warning.
+        let _readable_or_not = MetricsFile::new(Path::new(path), "check", Timestamp::now())?;
+    }
     // In a variable there is no file, but the address itself.
-    let file = setting.filter(|setting| !matches!(setting.origin, Origin::Variable(_)));
-    pings(file, general).map_err(|error| match setting {
-        Some(setting) => from(setting, error),
-        None => error,
-    })
+    let file = set("ping-url-file").filter(|setting| !matches!(setting.origin, Origin::Variable(_)));
+    let file = file.and_then(|setting| setting.value.as_ref()).map(PathBuf::from);
+    let address = ping_address(file.as_deref(), &|name| std::env::var_os(name)).map_err(about_pings)?;
+    let client = address.map(|address| PingClient::new(address, general.ca_file.clone()));
+    client.transpose().map_err(ConfigError::from)?;
+    Ok(())
 }
 
 fn is_set(setting: &SettingInForce) -> bool {
     !matches!(setting.origin, Origin::Nobody | Origin::Default)
-}
-
-fn metrics(path: &Path) -> Result<(), CommandError> {
-    match MetricsFile::new(path, "check", Timestamp::now()) {
-        // What cannot be read or written costs a warning.
-        Ok(_readable_or_not) => Ok(()),
-        Err(foreign) => {
-            let hint = "move it away, or name another file with --metrics-file".to_owned();
-            Err(CommandError::new(ExitStatus::Usage, foreign, Some(hint)))
-        }
-    }
-}
-
-fn pings(file: Option<&SettingInForce>, general: &GeneralOptions) -> Result<(), CommandError> {
-    let file = file.and_then(|setting| setting.value.as_ref()).map(PathBuf::from);
-    let address = ping_address(file.as_deref(), &|name| std::env::var_os(name))?;
-    let client = address.map(|address| PingClient::new(address, general.ca_file.clone()));
-    client.transpose().map(drop).map_err(|error| ConfigError::from(error).into())
-}
-
-/// The same error with where the setting is from.
-fn from(setting: &SettingInForce, mut error: CommandError) -> CommandError {
-    let place = format!("{} is from {}", setting.key, setting.source());
-    error.problem.hint = Some(error.problem.hint.map_or_else(|| place.clone(), |hint| format!("{hint}; {place}")));
-    error
 }

@@ -39,18 +39,18 @@ pub(super) fn in_force(
     let service = &options.service;
     let cloud = service.cloud.map(|_| "cloud");
     let base_key = if service.base_url.is_some() { "base-url" } else { cloud.unwrap_or("base-url") };
-    let authority_key = cloud.filter(|_| !is_set(options, "authority-host")).unwrap_or("authority-host");
-    let state_key = if is_set(options, "state") { "state" } else { "state-dir" };
-    let setting = |name: &'static str, value: String, key| of_key(options, name, value, key);
+    let authority_key = cloud.filter(|_| !is_set(general, "authority-host")).unwrap_or("authority-host");
+    let state_key = if is_set(general, "state") { "state" } else { "state-dir" };
+    let setting = |name: &'static str, value: String, key| of_key(general, name, value, key);
     let mut settings = vec![
         setting("API", config.client.base_url.to_string(), base_key),
         setting("sign-in at", config.sign_in.authority_host.clone(), authority_key),
         setting("tenant", known(config.sign_in.tenant_id.as_deref()), "tenant"),
         setting("app", known(config.sign_in.client_id.as_deref()), "app"),
     ];
-    settings.extend(signing_in(options, config));
+    settings.extend(signing_in(general, config));
     settings.push(setting("quota", options.quota.quota.to_string(), "quota"));
-    settings.extend(ALWAYS.iter().filter_map(|key| of(options, key)).map(as_set));
+    settings.extend(ALWAYS.iter().filter_map(|key| of(general, key)).map(as_set));
     settings.extend(state.map(|place| setting("state", shown(&place.name()), state_key)));
     settings.extend(general.ca_file.as_deref().map(|path| setting("further root", shown(path), "ca-file")));
     settings.extend(config.proxy.as_ref().map(|(origin, address)| Setting {
@@ -59,25 +59,25 @@ pub(super) fn in_force(
         origin: (*origin).into(),
     }));
     let is_told = |key: &str| TOLD.contains(&key) || ALWAYS.contains(&key);
-    let others = options.in_force.iter().filter(|other| is_set(options, &other.key) && !is_told(&other.key));
+    let others = general.in_force.iter().filter(|other| is_set(general, &other.key) && !is_told(&other.key));
     settings.extend(others.map(as_set));
     settings
 }
 
 /// How to sign in, and where the secret for it is from: the file or the variable, never what is in it.
-fn signing_in(options: &CheckOptions, config: &ServiceConfig) -> Vec<Setting> {
+fn signing_in(general: &GeneralOptions, config: &ServiceConfig) -> Vec<Setting> {
     let method = config.sign_in.choose_method().ok();
     let credential = method.and_then(|method| match method {
-        SignInMethod::Token => of(options, "token-file"),
-        SignInMethod::Secret => of(options, "client-secret-file"),
-        SignInMethod::Certificate => of(options, "client-certificate-file"),
-        SignInMethod::Workload => of(options, "federated-token-file"),
+        SignInMethod::Token => of(general, "token-file"),
+        SignInMethod::Secret => of(general, "client-secret-file"),
+        SignInMethod::Certificate => of(general, "client-certificate-file"),
+        SignInMethod::Workload => of(general, "federated-token-file"),
         SignInMethod::ManagedIdentity | SignInMethod::AzureCli | SignInMethod::Browser | SignInMethod::DeviceCode => {
             None
         }
     });
     let value = method.map_or("none", SignInMethod::name).to_owned();
-    let mut settings = vec![of_key(options, "sign-in", value, "auth")];
+    let mut settings = vec![of_key(general, "sign-in", value, "auth")];
     settings.extend(credential.map(as_set));
     settings
 }
@@ -88,23 +88,23 @@ fn as_set(setting: &SettingInForce) -> Setting {
     Setting { name: setting.key.clone().into(), value, origin: setting.source() }
 }
 
-fn of_key(options: &CheckOptions, name: &'static str, value: String, key: &str) -> Setting {
-    Setting { name: name.into(), value, origin: source(options, key) }
+fn of_key(general: &GeneralOptions, name: &'static str, value: String, key: &str) -> Setting {
+    Setting { name: name.into(), value, origin: source(general, key) }
 }
 
 /// The setting of this key in a file.
-fn of<'a>(options: &'a CheckOptions, key: &str) -> Option<&'a SettingInForce> {
-    options.in_force.iter().find(|setting| setting.key == key && setting.origin != Origin::Nobody)
+fn of<'a>(general: &'a GeneralOptions, key: &str) -> Option<&'a SettingInForce> {
+    general.in_force.iter().find(|setting| setting.key == key && setting.origin != Origin::Nobody)
 }
 
-fn is_set(options: &CheckOptions, key: &str) -> bool {
-    of(options, key).is_some_and(|setting| setting.origin != Origin::Default)
+fn is_set(general: &GeneralOptions, key: &str) -> bool {
+    of(general, key).is_some_and(|setting| setting.origin != Origin::Default)
 }
 
 /// Where the value of a key is from.
-fn source(options: &CheckOptions, key: &str) -> Cow<'static, str> {
+fn source(general: &GeneralOptions, key: &str) -> Cow<'static, str> {
     let nobody = if matches!(key, "tenant" | "app") { "not set" } else { "default" };
-    of(options, key).map_or(Cow::Borrowed(nobody), SettingInForce::source)
+    of(general, key).map_or(Cow::Borrowed(nobody), SettingInForce::source)
 }
 
 fn known(value: Option<&str>) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::{Cli, Command, SettingInForce};
+use crate::cli::{Cli, Command};
 
 /// The same command with names of its own for all that it writes. What the profile's own section names is its own already.
 /// `default_results` names the results of an input.
@@ -17,14 +17,12 @@ pub(crate) fn with_own_names(mut cli: Cli, default_results: impl Fn(&Path, bool)
         }
     };
     // What is told is what a run of this profile writes.
-    let rename_told = |in_force: &mut Vec<SettingInForce>| {
-        for (key, is_own) in [("output", own_output), ("metrics-file", own_metrics), ("log-file", own_log)] {
-            let mut set = in_force.iter_mut().filter(|setting| setting.key == key && !is_own);
-            if let Some(path) = set.next().and_then(|setting| setting.value.as_mut()) {
-                *path = named(Path::new(path), &profile).to_string_lossy().into_owned();
-            }
+    for (key, is_own) in [("output", own_output), ("metrics-file", own_metrics), ("log-file", own_log)] {
+        let mut set = cli.general.in_force.iter_mut().filter(|setting| setting.key == key && !is_own);
+        if let Some(path) = set.next().and_then(|setting| setting.value.as_mut()) {
+            *path = named(Path::new(path), &profile).to_string_lossy().into_owned();
         }
-    };
+    }
     rename(&mut cli.general.log_file, own_log);
     match &mut cli.command {
         Command::Apply(options) => {
@@ -41,8 +39,6 @@ pub(crate) fn with_own_names(mut cli: Cli, default_results: impl Fn(&Path, bool)
                 command.options_mut().output = Some(named(&results, &profile));
             }
         }
-        Command::Check(options) => rename_told(&mut options.in_force),
-        Command::Config(options) => rename_told(&mut options.in_force),
         _ => {}
     }
     if let Some(changing) = cli.command.changing_mut() {

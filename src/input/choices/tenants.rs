@@ -125,7 +125,8 @@ fn guid(text: &str) -> Option<String> {
 }
 
 fn is_one_of(names: &[String], cell: &str) -> bool {
-    names.iter().any(|name| name.eq_ignore_ascii_case(cell))
+    let id = guid(cell);
+    names.iter().any(|name| name.eq_ignore_ascii_case(cell) || id.is_some() && guid(name) == id)
 }
 
 #[cfg(test)]
@@ -173,6 +174,21 @@ mod tests {
         assert_eq!(read(dressed.as_bytes(), &options(OWN, &[])).expect("a sheet").problems.len(), 2);
         // A domain says nothing about an id.
         assert_eq!(found("contoso.example", &[]).1, [wrong]);
+    }
+
+    #[test]
+    fn with_a_profile_an_id_is_known_whatever_it_is_dressed_in() {
+        let tenants = Some(Tenants { own: vec!["a".into(), OWN.into()], others: vec!["b".into(), OTHER.into()] });
+        let options = InputOptions { tenants, ..InputOptions::default() };
+        let bare = OTHER.replace('-', "").to_uppercase();
+        let of_nobody = OWN.replace('1', "3");
+        let text = format!(
+            "Hostname,tag,action,tenant\nweb01,A,Add,{{{OWN}}}\nweb02,A,Add,A\nweb03,A,Add,{bare}\nweb04,A,Add,{of_nobody}\n"
+        );
+        let sheet = read(text.as_bytes(), &options).expect("a sheet");
+        assert_eq!(sheet.requests.all.len(), 2);
+        let problems: Vec<String> = sheet.problems.iter().map(|it| format!("{} {}", it.row, it.kind.code())).collect();
+        assert_eq!(problems, ["4 unknown_tenant"]);
     }
 
     #[test]
