@@ -22,6 +22,9 @@ use super::wire::Connection;
 /// The largest body that is read, in bytes; a bulk call of 500 machines takes about 22,000.
 const MAXIMUM_BODY_BYTES: usize = 1 << 20;
 
+/// How long a body may take to come.
+const LONGEST_BODY: Duration = Duration::from_secs(30);
+
 /// What all handlers share.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -117,5 +120,5 @@ async fn read_whole(parts: &Parts, body: Body) -> Option<Bytes> {
     if parts.method == Method::GET {
         return Some(Bytes::new());
     }
-    to_bytes(body, MAXIMUM_BODY_BYTES).await.ok()
+    tokio::time::timeout(LONGEST_BODY, to_bytes(body, MAXIMUM_BODY_BYTES)).await.ok()?.ok()
 }

@@ -5,7 +5,8 @@
 //! switch and answers as usual; the wire then does not let the answer pass. HTTP/1.1 has one call at a time on a
 //! connection, so nothing but this answer is lost.
 //!
-//! Clients may be hostile: there are only so many connections at once, and one on which nothing happens is closed.
+//! Clients may be hostile: there are only so many connections at once; one that does not ask for anything soon is closed, and
+//! one on which nothing happens.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
@@ -71,17 +72,22 @@ const MOST_CONNECTIONS: usize = 640;
 /// a connection for the next call.
 const LONGEST_SILENCE: Duration = Duration::from_mins(5);
 
+/// How long a client may take for the head of its first request, however it sends it.
+const FIRST_HEAD: Duration = Duration::from_secs(10);
+
 /// A TCP listener whose connections can be broken.
 #[derive(Debug)]
 pub(super) struct WireListener {
     listener: TcpListener,
     places: Arc<Semaphore>,
     longest_silence: Duration,
+    first_head: Duration,
 }
 
 impl WireListener {
     pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(MOST_CONNECTIONS)), longest_silence: LONGEST_SILENCE }
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        Self { listener, places, longest_silence: LONGEST_SILENCE, first_head: FIRST_HEAD }
     }
 }
 
@@ -97,9 +103,9 @@ impl Listener for WireListener {
             tracing::debug!(%error, "answers of the sandbox may be delayed");
         }
         let longest_silence = self.longest_silence;
-        let silence = Box::pin(sleep(longest_silence));
-        let (connection, head) = (Connection::default(), HeadScan::default());
-        (Wire { stream, connection, head, longest_silence, silence, _place: place }, address)
+        let silence = Box::pin(sleep(self.first_head));
+        let (connection, head, asked) = (Connection::default(), HeadScan::default(), HeadScan::default());
+        (Wire { stream, connection, head, asked, longest_silence, silence, _place: place }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -113,8 +119,10 @@ pub(super) struct Wire {
     stream: TcpStream,
     connection: Connection,
     head: HeadScan,
+    /// The first request.
+    asked: HeadScan,
     longest_silence: Duration,
-    /// Over when nothing has passed for that long.
+    /// Over when nothing has passed for that long, or when the first request does not come.
     silence: Pin<Box<Sleep>>,
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -150,8 +158,12 @@ impl AsyncRead for Wire {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if read.is_ready() {
+        if !self.asked.is_over() {
+            self.asked.pass(buffer.filled().get(before..).unwrap_or_default());
+        }
+        if read.is_ready() && self.asked.is_over() {
             self.is_heard();
         } else if self.silence.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(ErrorKind::TimedOut.into()));
@@ -219,11 +231,16 @@ impl HeadScan {
         bytes
             .iter()
             .take_while(|byte| {
-                let room = self.matched < END_OF_HEAD.len() || self.body_passed < body_bytes;
+                let room = !self.is_over() || self.body_passed < body_bytes;
                 self.pass(std::slice::from_ref(byte));
                 room
             })
             .count()
+    }
+
+    /// Whether the head has ended.
+    const fn is_over(&self) -> bool {
+        self.matched == END_OF_HEAD.len()
     }
 
     fn pass(&mut self, bytes: &[u8]) {
@@ -240,7 +257,7 @@ impl HeadScan {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -264,7 +281,8 @@ mod tests {
     async fn listener(places: usize, longest_silence: Duration) -> (WireListener, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        (WireListener { listener, places: Arc::new(Semaphore::new(places)), longest_silence }, address)
+        let places = Arc::new(Semaphore::new(places));
+        (WireListener { listener, places, longest_silence, first_head: LONGEST_SILENCE }, address)
     }
 
     #[tokio::test]
@@ -282,11 +300,34 @@ mod tests {
     #[tokio::test]
     async fn a_connection_on_which_nothing_happens_is_closed() {
         let (mut listener, address) = listener(1, Duration::from_millis(10)).await;
-        let _client = TcpStream::connect(address).await.expect("a connection");
+        let mut client = TcpStream::connect(address).await.expect("a connection");
         let (mut wire, _) = listener.accept().await;
-        let mut byte = [0; 1];
-        let read = tokio::time::timeout(Duration::from_secs(20), wire.read(&mut byte)).await.expect("the end of it");
-        assert_eq!(read.expect_err("nothing comes").kind(), ErrorKind::TimedOut);
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("a connection");
+        let mut request = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), wire.read_to_end(&mut request));
+        assert_eq!(read.await.expect("the end of it").expect_err("nothing comes").kind(), ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_never_whole_is_given_up_however_it_drips() {
+        let (mut listener, address) = listener(1, LONGEST_SILENCE).await;
+        listener.first_head = Duration::from_millis(50);
+        let mut client = TcpStream::connect(address).await.expect("a connection");
+        let (mut wire, _) = listener.accept().await;
+        let dripping = async {
+            // Until nobody takes it any more.
+            while client.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let reading = async {
+            let error = wire.read_to_end(&mut Vec::new()).await.expect_err("it does not end");
+            drop(wire);
+            error.kind()
+        };
+        let both = async { tokio::join!(reading, dripping).0 };
+        let ended = tokio::time::timeout(Duration::from_secs(20), both).await.expect("the end of it");
+        assert_eq!(ended, ErrorKind::TimedOut);
     }
 
     #[test]

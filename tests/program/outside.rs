@@ -161,13 +161,16 @@ fn a_file_may_be_called_as_it_likes() {
 #[test]
 fn rows_that_people_watch_on_a_terminal_are_harmless_there() {
     let (server, folder) = (hostile_service(), Folder::new());
-    let mut command = folder.command();
-    command.envs(server.variables()).args(["inventory", "--quota", "off", "-q"]);
-    let mut terminal = crate::terminal::Terminal::start(command, 80);
-    assert_eq!(terminal.end(), Some(0), "{}", terminal.shown());
-    assert!(terminal.shown().contains("cmd\\u{1b}]52"), "{}", terminal.shown());
-    // A cell may have several lines, there as in any other table.
-    is_harmless(&terminal.shown().replace(['\r', '\n'], ""), "the terminal");
+    // By whatever name it is called.
+    for output in ["-", "/dev/tty", "/dev/stdout", "/dev/stderr"] {
+        let mut command = folder.command();
+        command.envs(server.variables()).args(["inventory", "--quota", "off", "-q", "-o", output]);
+        let mut terminal = crate::terminal::Terminal::start(command, 80);
+        assert_eq!(terminal.end(), Some(0), "{}", terminal.shown());
+        assert!(terminal.shown().contains("cmd\\u{1b}]52"), "{}", terminal.shown());
+        // A cell may have several lines, there as in any other table.
+        is_harmless(&terminal.shown().replace(['\r', '\n'], ""), output);
+    }
 }
 
 #[test]

@@ -10,8 +10,7 @@
 mod data;
 pub(super) mod log_line;
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -303,11 +302,6 @@ impl Screen {
     /// Whether standard output is a terminal.
     pub(crate) const fn is_on_terminal(&self) -> bool {
         self.output_is_terminal
-    }
-
-    /// A named pipe or a device, for rows; a reader who reads nothing holds nobody who wants the process to end.
-    pub(in crate::report) fn stream_to(&self, device: File) -> Box<dyn Write + Send> {
-        self.streams.to_device(device)
     }
 
     /// Asks a question on standard error and reads the answer from standard input; anything but yes is no.

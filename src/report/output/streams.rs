@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -137,17 +137,37 @@ impl Write for Delivery {
     }
 }
 
+/// Standard output as something to write to.
+struct StandardOutput(Arc<dyn Streams>);
+
+impl Write for StandardOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_data(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// What writes data row by row: exact, but where people watch it on a terminal.
 pub(in crate::report) struct DataStream {
-    streams: Arc<dyn Streams>,
+    to: Box<dyn Write + Send>,
     is_watched: bool,
     /// The beginning of a character whose end is still to come.
     cut_off: Vec<u8>,
 }
 
 impl DataStream {
-    pub(super) const fn new(streams: Arc<dyn Streams>, is_watched: bool) -> Self {
-        Self { streams, is_watched, cut_off: Vec::new() }
+    /// What writes data to standard output, which people watch or not.
+    pub(super) fn new(streams: Arc<dyn Streams>, is_watched: bool) -> Self {
+        Self { to: Box::new(StandardOutput(streams)), is_watched, cut_off: Vec::new() }
+    }
+
+    /// What writes data to something else that has a name. It may be the same terminal.
+    pub(super) fn to_device(streams: &dyn Streams, device: File) -> Self {
+        let is_watched = device.is_terminal();
+        Self { to: streams.to_device(device), is_watched, cut_off: Vec::new() }
     }
 
     /// The text that has come, but for a character at its end that is not whole yet.
@@ -172,9 +192,9 @@ impl Write for DataStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.is_watched {
             let text = self.whole_characters(bytes);
-            self.streams.write_data(terminal_escaped(&text, false).as_bytes())?;
+            self.to.write_all(terminal_escaped(&text, false).as_bytes())?;
         } else {
-            self.streams.write_data(bytes)?;
+            self.to.write_all(bytes)?;
         }
         Ok(bytes.len())
     }

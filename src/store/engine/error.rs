@@ -229,6 +229,10 @@ impl StoreError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoDirectory => "name one with --state-dir or TAGFLEET_STATE_DIR".to_owned(),
+            // Of a file, that says that no thread could be started which is to wait for its disk.
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::WouldBlock => {
+                "the system has no threads left for this process; raise its limits (ulimit -u)".to_owned()
+            }
             Self::Io { .. } => "check the path, its permissions and the room on the disk, or name another directory \
                                 with --state-dir"
                 .to_owned(),

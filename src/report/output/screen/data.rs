@@ -1,5 +1,6 @@
 //! What was asked for, on standard output: texts, objects and lists, whole or in parts.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,7 +30,11 @@ impl Screen {
 
     fn judged(&self, written: io::Result<()>) -> Result<(), OutputError> {
         match written {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe && !self.output_is_terminal => {
+            // A terminal that is there and was held is not one that went away.
+            Err(error)
+                if error.kind() == io::ErrorKind::TimedOut
+                    || (error.kind() != io::ErrorKind::BrokenPipe && !self.output_is_terminal) =>
+            {
                 Err(OutputError(error))
             }
             _ => Ok(()),
@@ -120,6 +125,11 @@ impl Screen {
     pub(in crate::report) fn data_stream(&self) -> DataStream {
         self.has_data.store(true, Ordering::Relaxed);
         DataStream::new(Arc::clone(&self.streams), self.output_is_terminal)
+    }
+
+    /// A named pipe or a device, for rows; a reader who reads nothing holds nobody who wants the process to end.
+    pub(in crate::report) fn stream_to(&self, device: File) -> DataStream {
+        DataStream::to_device(&*self.streams, device)
     }
 
     /// Tells people how something ended that stands elsewhere, too: on standard output, or if that takes nothing, on

@@ -1,5 +1,7 @@
 //! The one way out: whoever put a text together, what is seen of it is harmless.
 
+use std::io::Write as _;
+
 use secrecy::SecretString;
 
 use super::log_line::LogLine;
@@ -64,4 +66,47 @@ fn what_is_watched_is_harmless_wherever_its_bytes_are_parted() {
     let piped = Arc::new(Written::default());
     Screen::over(piped.clone(), false).data_stream().write_all(b"\x1b[2J\xff").expect("it takes all");
     assert_eq!(*piped.0.lock().expect("no panic"), b"\x1b[2J\xff", "rows for a program are exact");
+}
+
+/// Takes nothing.
+#[derive(Debug)]
+struct Failing(io::ErrorKind);
+
+impl Streams for Failing {
+    fn write_error(&self, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write_data(&self, _bytes: &[u8]) -> io::Result<()> {
+        Err(self.0.into())
+    }
+}
+
+#[test]
+fn a_reader_who_goes_is_no_failure_and_one_who_stands_still_is() {
+    for (kind, on_terminal, elsewhere) in [
+        (io::ErrorKind::BrokenPipe, true, true),
+        (io::ErrorKind::TimedOut, false, false),
+        (io::ErrorKind::StorageFull, true, false),
+    ] {
+        for (is_terminal, is_well) in [(true, on_terminal), (false, elsewhere)] {
+            let mut screen = Screen::over(Arc::new(Failing(kind)), false);
+            screen.output_is_terminal = is_terminal;
+            assert_eq!(screen.data("x").is_ok(), is_well, "{kind} {is_terminal}");
+            assert_eq!(screen.data_in_parts(|out| out.write_all(b"x")).is_ok(), is_well, "{kind} {is_terminal}");
+        }
+    }
+}
+
+#[test]
+fn a_list_stands_in_its_object_whatever_else_that_says() {
+    let written = written(LogFormat::Text, |screen| {
+        let own = serde_json::json!({"a": "\"tags\":[", "b": 1});
+        let items = ["x\u{1b}", "\"tags\":["].into_iter().map(serde_json::Value::from);
+        screen.object_with_list(own, ("tags", items), &super::super::frame::Ending::finished(0)).expect("it takes all");
+    });
+    let object: serde_json::Value = serde_json::from_str(&written).expect("an object");
+    assert_eq!((&object["a"], &object["b"]), (&"\"tags\":[".into(), &1.into()));
+    assert_eq!(object["tags"], serde_json::json!(["x\u{1b}", "\"tags\":["]));
+    assert!(object["schema_version"] == 1 && !written.contains('\u{1b}'), "{written}");
 }
