@@ -243,6 +243,14 @@ pub(crate) fn storage_status(error: &StoreError) -> ExitStatus {
     }
 }
 
+/// The same of a state that was there when a run began: whatever it says now, 2 would say that nothing was sent.
+pub(crate) fn storage_status_of_run(error: &StoreError) -> ExitStatus {
+    match storage_status(error) {
+        ExitStatus::Usage => ExitStatus::StorageFailed,
+        status => status,
+    }
+}
+
 impl From<ReservedError> for CommandError {
     fn from(error: ReservedError) -> Self {
         Self::from(ResultsError::from(error))
@@ -254,6 +262,7 @@ fn unwritable_hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "create the folder, or name another file with -o",
         io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => "name another file with -o",
+        io::ErrorKind::InvalidInput => "name another file with -o, or - for standard output",
         io::ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f unlimited)",
         _ => "check the folder, its permissions and the room on the disk",
     }
@@ -314,7 +323,7 @@ impl From<MachinesError> for CommandError {
 impl From<DispatchError> for CommandError {
     fn from(error: DispatchError) -> Self {
         let (status, hint) = match &error {
-            DispatchError::Store(error) => (storage_status(error), error.hint()),
+            DispatchError::Store(error) => (storage_status_of_run(error), error.hint()),
             DispatchError::Observer(_) => (ExitStatus::StorageFailed, None),
             DispatchError::Task(_) => (ExitStatus::Bug, Some("please report this as a bug".to_owned())),
         };

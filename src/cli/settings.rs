@@ -13,7 +13,7 @@ mod setting;
 mod variables;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Command};
 
@@ -22,6 +22,7 @@ use self::setting::{Setting, is_credential, is_overruled, is_set, replaces};
 use super::origin::SettingInForce;
 use super::rules::{NOT_OF_RULES, is_rules};
 use crate::config::{Environment, Profile, SettingsError, SettingsFile, settings_places};
+use crate::input::is_same_tenant;
 use crate::outside::shown;
 
 /// The variable that names the profile.
@@ -124,7 +125,7 @@ impl Book {
     fn check_names(&self) -> Result<(), SettingsError> {
         let hint = || Some("give one of them another name: rows name profiles and tenants in any case".to_owned());
         for (place, name) in self.profiles.iter().enumerate() {
-            let is_meant = |other: &str| other.eq_ignore_ascii_case(name);
+            let is_meant = |other: &str| is_same_tenant(other, name);
             if let Some(other) = self.profiles.iter().skip(place + 1).find(|other| is_meant(other)) {
                 return Err(SettingsError::new(format!("two profiles are called {name} and {other}"), hint()));
             }
@@ -158,11 +159,13 @@ impl Book {
             .filter(|setting| ["output", "metrics-file"].contains(&setting.key.name.as_str()))
             .filter(|setting| {
                 let path = call.path();
-                path == ["check"] || (setting.key.is_for(&path) && takes(program, &path, &setting.key.name))
+                // Whoever asks what is set is told that.
+                path == ["check"]
+                    || (path != ["config"] && setting.key.is_for(&path) && takes(program, &path, &setting.key.name))
             })
             .filter(|setting| !call.typed.contains(&setting.key.name))
             .collect();
-        let file = |setting: &Setting| setting.values.first().map(PathBuf::from);
+        let file = |setting: &Setting| setting.values.first().map(|path| place_of(Path::new(path)));
         for (place, one) in outputs.iter().enumerate() {
             if let Some(other) = outputs.iter().skip(place + 1).find(|other| file(other) == file(one)) {
                 let message = format!(
@@ -306,6 +309,13 @@ fn profile(book: &Book, name: Option<&String>, in_force: &[&Setting], environmen
         own_keys: own.map(|setting| setting.key.name.clone()).collect(),
         is_one_of_several: false,
     }
+}
+
+/// The path of a file that may not be there yet, the same in whatever way it is written.
+fn place_of(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_nowhere| path.to_owned());
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    folder.and_then(|folder| Some(folder.join(path.file_name()?))).unwrap_or(path)
 }
 
 /// Whether the command has this option.

@@ -65,6 +65,7 @@ pub use self::choices::orders::Orders;
 pub(crate) use self::choices::selection::{MachineFields, is_of_machine, names_machine_fields};
 use self::choices::tenants;
 pub(crate) use self::choices::tenants::Tenants;
+pub(crate) use self::choices::tenants::is_same_tenant;
 pub use self::findings::accept::Accepted;
 pub(crate) use self::findings::accept::Doubt;
 pub(crate) use self::findings::error::InputError;

@@ -13,7 +13,7 @@ use super::record::WITHHELD;
 use super::tenant::Tenant;
 use crate::api::{CallKind, Transport};
 use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors, Progress, Spent, dispatch};
-use crate::exit::{CommandError, ExitStatus, abort_status, storage_status};
+use crate::exit::{CommandError, ExitStatus, abort_status, storage_status_of_run};
 use crate::inventory::ReadProgress;
 use crate::model::Status;
 use crate::outside::{Outside, shown};
@@ -397,7 +397,7 @@ fn exit_status_of_end(reason: &EndReason) -> ExitStatus {
         | EndReason::NoInventory { is_refusal: false, .. } => ExitStatus::StoppedEarly,
         EndReason::Forbidden { .. } | EndReason::NoInventory { is_refusal: true, .. } => ExitStatus::ServiceRefused,
         EndReason::Aborted(cause) => abort_status(cause),
-        EndReason::StoreFailed(error) => storage_status(error),
+        EndReason::StoreFailed(error) => storage_status_of_run(error),
     }
 }
 

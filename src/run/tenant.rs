@@ -14,7 +14,7 @@ use crate::api::sign_in::SignInError;
 use crate::call::{AbortCause, Caller, GateSettings, StopReason, WaitCause, on_blocking_thread};
 use crate::clock::{BootTime, SharedClock};
 use crate::dispatch::{EndReason, Spent};
-use crate::exit::{CommandError, ExitStatus};
+use crate::exit::{CommandError, ExitStatus, RunSetting};
 use crate::inventory::{self, Inventory, MachineSink, ReadError, ReadProgress, WalkError};
 use crate::model::MayHold;
 use crate::plan::recent::{LIST_LAG, RecentWrites};
@@ -176,7 +176,8 @@ impl<T: Transport> Tenant<T> {
             Some(EndReason::Aborted(AbortCause::SignIn(error))) => Err(CommandError::sign_in(error.clone())),
             Some(EndReason::Deadline) => {
                 let message = "the deadline came before the sign-in service answered; nothing was sent";
-                Err(CommandError::text(ExitStatus::StoppedEarly, message, None).ended("deadline"))
+                let error = CommandError::text(ExitStatus::StoppedEarly, message, None).ended("deadline");
+                Err(error.about(RunSetting::Deadline))
             }
             Some(_) => {
                 let message = "interrupted before anything was sent";

@@ -264,7 +264,7 @@ fn what_no_setting_can_be_is_named_with_its_line_and_what_is_meant() {
 #[test]
 fn profiles_that_run_together_write_into_files_of_their_own() {
     let computer = Computer::new(
-        "[profile.a]\noutput = \"x.csv\"\nlog-file = \"l\"\n[profile.b]\noutput = \"./x.csv\"\nlog-file = \"l\"\n\
+        "[profile.a]\noutput = \"x.csv\"\nlog-file = \"l\"\n[profile.b]\noutput = \"../tagfleet/x.csv\"\nlog-file = \"l\"\n\
          [profile.c]\nmetrics-file = \"x.prom\"\n[profile.d]\nmetrics-file = \"x.prom\"\n",
     );
     for (line, is_refused) in [
@@ -316,6 +316,10 @@ fn profiles_whose_names_could_send_a_row_to_two_tenants_are_refused() {
             "the profile b is called as the tenant of the profile a",
         ),
         ("[profile.a]\ntenant = \"b\"\n[profile.b]\n", "the profile b is called as the tenant of the profile a"),
+        (
+            "[profile.a]\ntenant = \"5a5a0000-0000-4000-8000-00000000000b\"\n[profile.5A5A000000004000800000000000000b]\n",
+            "the profile 5A5A000000004000800000000000000b is called as the tenant of the profile a",
+        ),
         ("[profile.a]\ntenant = \"A\"\n[profile.b]\ntenant = \"a\"\n", ""),
     ] {
         match Computer::new(settings).read("runs --profile a") {

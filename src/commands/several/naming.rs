@@ -52,6 +52,11 @@ pub(crate) fn with_own_names(mut cli: Cli, default_results: impl Fn(&Path, bool)
 
 /// `x.results.csv` of the profile `a` is `x.a.results.csv`.
 fn named(path: &Path, profile: &str) -> PathBuf {
+    let is_stream = || path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+    // What is no ordinary file takes what all of them write, and nothing is put beside it.
+    if path == Path::new("-") || path.starts_with("/dev") || path.starts_with("/proc") || is_stream() {
+        return path.to_owned();
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let endings = [".sandbox.results.csv", ".results.csv"];
     let ending = endings.into_iter().find(|ending| name.ends_with(ending) && name.len() > ending.len());
@@ -76,6 +81,9 @@ mod tests {
             ("/v/run.log", "/v/run.a.log"),
             ("rows", "rows.a"),
             (".results.csv", ".results.a.csv"),
+            ("/dev/null", "/dev/null"),
+            ("/dev/stderr", "/dev/stderr"),
+            ("-", "-"),
         ] {
             assert_eq!(named(Path::new(path), "a"), Path::new(expected), "{path}");
         }

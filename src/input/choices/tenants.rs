@@ -125,8 +125,13 @@ fn guid(text: &str) -> Option<String> {
 }
 
 fn is_one_of(names: &[String], cell: &str) -> bool {
-    let id = guid(cell);
-    names.iter().any(|name| name.eq_ignore_ascii_case(cell) || id.is_some() && guid(name) == id)
+    names.iter().any(|name| is_same_tenant(name, cell))
+}
+
+/// Whether two cells, or names of profiles and tenants, mean the same one: whatever their case, and an id whatever stands
+/// around and between its digits.
+pub(crate) fn is_same_tenant(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other) || guid(one).is_some_and(|id| guid(other) == Some(id))
 }
 
 #[cfg(test)]

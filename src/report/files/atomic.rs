@@ -63,6 +63,10 @@ pub(in crate::report) fn new_file_beside(target: &Path) -> io::Result<NamedTempF
         };
         return Err(io::Error::new(kind, format!("the folder {} {what}", shown(directory))));
     }
+    if names_a_stream(target, directory) {
+        let message = format!("no file can be put in the place of {}", shown(target));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
     sweep(directory);
     loop {
         let file = tempfile::Builder::new()
@@ -76,6 +80,16 @@ pub(in crate::report) fn new_file_beside(target: &Path) -> io::Result<NamedTempF
             return Ok(file);
         }
     }
+}
+
+/// Whether a target is a name of an open stream, such as `/dev/stdout`, or stands among those. What leads to an ordinary file
+/// there is no less one: to put a file in its place would take the name from everybody on the computer.
+fn names_a_stream(target: &Path, directory: &Path) -> bool {
+    let leads_to_process = |path: &Path| path.starts_with("/proc");
+    target.read_link().is_ok_and(|link| leads_to_process(&link))
+        || directory
+            .canonicalize()
+            .is_ok_and(|directory| leads_to_process(&directory) || directory == Path::new("/dev"))
 }
 
 /// Removes what dead processes left in a directory. What cannot be removed is in nobody's way.
@@ -177,6 +191,24 @@ mod tests {
         });
         // A folder that is not there keeps nobody waiting.
         drop(FolderLock::take(Path::new("nowhere/x.csv")));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn nothing_is_put_in_the_place_of_a_stream_also_where_it_leads_to_a_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (file, link) = (directory.path().join("file"), directory.path().join("stdout"));
+        let stream = File::create(&file).expect("a file");
+        let number = std::os::fd::AsRawFd::as_raw_fd(&stream);
+        std::os::unix::fs::symlink(format!("/proc/self/fd/{number}"), &link).expect("a link");
+        for target in [link.clone(), format!("/dev/fd/{number}").into(), "/dev/nowhere-to-be-seen".into()] {
+            let error = new_file_beside(&target).expect_err("it is no place for a file");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{}: {error}", target.display());
+        }
+        assert!(link.symlink_metadata().expect("a link").is_symlink());
+        let ordinary = directory.path().join("link");
+        std::os::unix::fs::symlink(&file, &ordinary).expect("a link");
+        new_file_beside(&ordinary).expect("room for a file");
     }
 
     #[test]

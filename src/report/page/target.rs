@@ -77,7 +77,8 @@ impl PageTarget {
         }
         self.check_existing_file()?;
         let mut file = new_file_beside(path).map_err(failed)?;
-        file.write_all(page.as_bytes()).map_err(failed)?;
+        // By itself it would name the file that is renamed in the end.
+        file.as_file_mut().write_all(page.as_bytes()).map_err(failed)?;
         atomic::put_in_place(file, path).map_err(failed)
     }
 

@@ -79,6 +79,7 @@ fn store_pem(path: &Path, kind: &str, content: &[u8]) -> PathBuf {
 async fn refusal(address: &ServerAddress) -> StoreError {
     let refused = Reader::open_on(address).await.map(drop).expect_err("nobody who is believed");
     assert_eq!(crate::exit::storage_status(&refused).code(), 2, "{refused}");
+    assert_eq!(crate::exit::storage_status_of_run(&refused).code(), 7, "of a run that had begun");
     assert!(refused.hint().is_some());
     refused
 }
