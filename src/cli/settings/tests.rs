@@ -274,6 +274,7 @@ fn profiles_that_run_together_write_into_files_of_their_own() {
         ("apply x.csv --profile a,b -o y.csv", false),
         ("check --profile a,b", true),
         ("config --profile a,b", false),
+        ("config --profile c,d", false),
         ("runs --all-profiles", false),
         ("apply x.csv --profile a", false),
         ("undo 20261126-220000-k3x9q2 --profile c,d", true),

@@ -318,3 +318,16 @@ fn a_dump_changes_nothing() {
     "#);
     assert_eq!(dump(&listed.inventory, "x", &["NONE-".to_owned()]), Err(0));
 }
+
+#[test]
+fn no_file_has_a_rule_for_each_of_very_many_tags() {
+    let of = |machine: usize, tags: usize| MachineRecord {
+        id: format!("{machine:040x}").into(),
+        machine_tags: Some((0..tags).map(|tag| format!("T-{machine}-{tag}").into()).collect()),
+        ..MachineRecord::default()
+    };
+    let machines = (0..MOST_TAGS / 1_000).map(|machine| of(machine, 1_000)).chain([of(MOST_TAGS, 1)]);
+    let inventory = Inventory::from_machines(jiff::Timestamp::UNIX_EPOCH, machines);
+    assert_eq!(dump(&inventory, "x", &["T-".to_owned()]), Err(MOST_TAGS + 1));
+    assert!(dump(&inventory, "x", &["T-1-".to_owned()]).is_ok());
+}
