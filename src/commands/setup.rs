@@ -125,8 +125,10 @@ impl<'a> CommandSetup<'a> {
     ) -> Result<Output, CommandError> {
         let Some(deadline) = self.calls.deadline else { return work.await };
         tokio::select! {
-            done = work => done,
+            // One that leaves no time is over, however little there is to do.
+            biased;
             () = sleep_until(self.clock.as_ref(), deadline) => Err(past_the_deadline()),
+            done = work => done,
         }
     }
 
