@@ -13,7 +13,7 @@ mod setting;
 mod variables;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
 
@@ -165,9 +165,8 @@ impl Book {
             })
             .filter(|setting| !call.typed.contains(&setting.key.name))
             .collect();
-        let file = |setting: &Setting| setting.values.first().map(|path| place_of(Path::new(path)));
         for (place, one) in outputs.iter().enumerate() {
-            if let Some(other) = outputs.iter().skip(place + 1).find(|other| file(other) == file(one)) {
+            if let Some(other) = outputs.iter().skip(place + 1).find(|other| other.is_same_file_as(one)) {
                 let message = format!(
                     "two profiles write into {}: {} and {}",
                     shown(&one.text().unwrap_or_default()),
@@ -309,13 +308,6 @@ fn profile(book: &Book, name: Option<&String>, in_force: &[&Setting], environmen
         own_keys: own.map(|setting| setting.key.name.clone()).collect(),
         is_one_of_several: false,
     }
-}
-
-/// The path of a file that may not be there yet, the same in whatever way it is written.
-fn place_of(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_nowhere| path.to_owned());
-    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
-    folder.and_then(|folder| Some(folder.join(path.file_name()?))).unwrap_or(path)
 }
 
 /// Whether the command has this option.

@@ -86,7 +86,7 @@ fn run_on(cli: Cli, runtime: &Handle, screen: &Screen) -> Result<ExitStatus, Com
             return several::several(&cli, screen).await;
         }
         let watch = tokio::select! {
-            watch = Watch::of(&cli, &reserved, screen) => watch.map_err(|error| with_origin(error, &in_force))?,
+            watch = Watch::of(&cli, &reserved, screen) => watch?,
             () = stop_signals::unheard() => return Err(interrupted()),
         };
         let watched = watch.as_ref().map(Watch::watched);
@@ -94,20 +94,23 @@ fn run_on(cli: Cli, runtime: &Handle, screen: &Screen) -> Result<ExitStatus, Com
         let command = async {
             tokio::select! {
                 biased;
-                ended = command => ended.map_err(|error| with_origin(error, &in_force)),
+                ended = command => ended,
                 () = stop_signals::unheard() => Err(interrupted()),
             }
         };
         match watch {
             None => Box::pin(command).await,
-            Some(watch) => Ok(Box::pin(watch.over(command, |error| show_error(error, json, screen))).await),
+            Some(watch) => {
+                let show = |error| show_error(&with_origin(error, &in_force), json, screen);
+                Ok(Box::pin(watch.over(command, show)).await)
+            }
         }
     });
     // Output that nobody reads must not keep the process.
     let screen = logging_screen.get().unwrap_or(screen);
     screen.end_at(Instant::now());
     screen.finish();
-    status
+    status.map_err(|error| with_origin(error, &in_force))
 }
 
 /// Carries the command out, once it is known where its log goes: to that screen from then on.

@@ -68,10 +68,8 @@ impl From<ConfigError> for CommandError {
             ConfigError::Encoding(_) => Some(RunSetting::Encoding),
             _ => None,
         };
-        let error = Self::new(status, error, hint);
-        match setting {
-            Some(setting) => error.about(setting),
-            None => error,
-        }
+        let mut refused = Self::new(status, error, hint);
+        refused.setting = setting;
+        refused
     }
 }

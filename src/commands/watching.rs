@@ -15,7 +15,6 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use super::audience::with_origin;
 use super::input::{STANDARD_INPUT, input_name, input_path, says_more};
 use super::pinging::{LONGEST_END, Pings, about_pings, new_mark};
 use super::{outputs, stop_signals};
@@ -115,8 +114,7 @@ impl Watch {
             Some(path) => Metrics::new(path, &subject, cli, reserved, &live_status, screen).await?,
             None => None,
         };
-        let pings = pings(&subject, cli.general.ca_file.as_ref(), &live_status, screen)
-            .map_err(|error| with_origin(error, &cli.general.in_force));
+        let pings = pings(&subject, cli.general.ca_file.as_ref(), &live_status, screen);
         let is_wanted = metrics.is_some() || !matches!(pings, Ok(None));
         Ok(is_wanted.then_some(Self { watched, metrics, pings }))
     }
@@ -130,7 +128,7 @@ impl Watch {
     pub(super) async fn over(
         self,
         command: impl Future<Output = Result<ExitStatus, CommandError>>,
-        show: impl FnOnce(&CommandError),
+        show: impl FnOnce(CommandError),
     ) -> ExitStatus {
         let Self { watched, metrics, pings } = self;
         let (pings, refusal) = pings.map_or_else(|error| (None, Some(error)), |pings| (pings, None));
@@ -171,8 +169,9 @@ impl Watch {
             never = done => match never {},
         };
         let status = ended.unwrap_or_else(|error| {
-            show(&error);
-            error.status
+            let status = error.status;
+            show(error);
+            status
         });
         if let Some(metrics) = &metrics {
             metrics.write(Some(status.code())).await;

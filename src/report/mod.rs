@@ -27,8 +27,10 @@ pub(crate) use course::plan::PlanReport;
 pub(crate) use course::progress::ProgressReport;
 pub(crate) use course::reasons::causes;
 pub(crate) use course::summary::{RunSummary, describe_end, kept_text, results_json};
+pub(crate) use files::atomic::is_stream;
 #[cfg(any(test, fuzzing))]
 pub(crate) use files::earlier::{ExistingFile, existing_file_at, run_id};
+pub(crate) use files::reserved::is_same_file;
 pub(crate) use files::reserved::{Reserved, ReservedError};
 pub(crate) use output::frame::{Ending, Invocation, joined};
 pub(crate) use output::logging;

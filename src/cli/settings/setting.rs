@@ -1,9 +1,11 @@
 //! A setting as it stands in a file, and which other ones it leaves without a meaning.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use super::keys::Key;
 use crate::config::{Environment, Place};
+use crate::report::is_same_file;
 
 /// Files to sign in with; each is another way.
 pub(super) const CREDENTIAL_FILES: [&str; 4] =
@@ -23,6 +25,12 @@ pub(super) struct Setting {
 }
 
 impl Setting {
+    /// Whether both name one file.
+    pub(super) fn is_same_file_as(&self, other: &Self) -> bool {
+        let both = self.values.first().zip(other.values.first());
+        both.is_some_and(|(one, other)| is_same_file(Path::new(one), Path::new(other)))
+    }
+
     /// The value, of one that has one.
     pub(super) fn text(&self) -> Option<String> {
         self.values.first().and_then(|value| value.to_str()).map(str::to_owned)

@@ -34,9 +34,7 @@ pub(super) fn judge(general: &GeneralOptions, reserved: &Reserved) -> Result<(),
         // The log is reserved: it is this command's, too.
         let target = ResultsTarget::file(path.into());
         target.check_place(&reserved)?;
-        for path in target.results().into_iter().chain(target.failed()) {
-            reserved = reserved.with("the results", path.to_owned());
-        }
+        reserved = target.files().fold(reserved, |reserved, path| reserved.with("the results", path));
     }
     if let Some(path) = value("metrics-file") {
         refuse_metrics(Path::new(path), &reserved)?;

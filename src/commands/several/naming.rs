@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Cli, Command};
+use crate::report::is_stream;
 
 /// The same command with names of its own for all that it writes. What the profile's own section names is its own already.
 /// `default_results` names the results of an input.
@@ -52,9 +53,8 @@ pub(crate) fn with_own_names(mut cli: Cli, default_results: impl Fn(&Path, bool)
 
 /// `x.results.csv` of the profile `a` is `x.a.results.csv`.
 fn named(path: &Path, profile: &str) -> PathBuf {
-    let is_stream = || path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
-    // What is no ordinary file takes what all of them write, and nothing is put beside it.
-    if path == Path::new("-") || path.starts_with("/dev") || path.starts_with("/proc") || is_stream() {
+    // It takes what all of them write.
+    if path == Path::new("-") || is_stream(path) {
         return path.to_owned();
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -25,6 +25,11 @@ pub(in crate::report) fn is_device(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
+/// Whether a target is no file that could have another beside it: a device, or a name of an open stream.
+pub(crate) fn is_stream(path: &Path) -> bool {
+    is_device(path) || names_a_stream(path, folder_of(path))
+}
+
 /// Opens a target that is no ordinary file. A named pipe that nobody reads would keep whoever opens it for ever, so it is
 /// refused; where somebody reads, a slow reader gets all the time that he needs.
 #[cfg(unix)]

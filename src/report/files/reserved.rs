@@ -61,7 +61,8 @@ fn is_within(directory: &Path, path: &Path) -> bool {
     parent == directory || is_same_on_disk(parent, &directory)
 }
 
-fn is_same_file(one: &Path, other: &Path) -> bool {
+/// Whether two names are of one file, which may not be there yet. Devices are no files.
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     let (Some(one_place), Some(other_place)) = (place(one), place(other)) else { return false };
     one_place == other_place || is_same_on_disk(one, other)
 }

@@ -84,6 +84,11 @@ impl ResultsTarget {
         }
     }
 
+    /// Every file that is written there.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.results().into_iter().chain(self.failed())
+    }
+
     /// Where all rows go as a path that means the same in any directory; `None` for standard output.
     pub(crate) fn absolute_path(&self) -> Option<String> {
         Some(std::path::absolute(self.results()?).ok()?.to_string_lossy().into_owned())
@@ -117,7 +122,7 @@ impl ResultsTarget {
     /// # Errors
     /// As with [`Self::check`].
     pub(crate) fn check_place(&self, reserved: &Reserved) -> Result<Option<String>, ResultsError> {
-        for target in self.results().into_iter().chain(self.failed()) {
+        for target in self.files() {
             check_target(target, reserved)?;
         }
         match self {
