@@ -265,11 +265,13 @@ fn what_no_setting_can_be_is_named_with_its_line_and_what_is_meant() {
 fn profiles_that_run_together_write_into_files_of_their_own() {
     let computer = Computer::new(
         "[profile.a]\noutput = \"x.csv\"\nlog-file = \"l\"\n[profile.b]\noutput = \"../tagfleet/x.csv\"\nlog-file = \"l\"\n\
-         [profile.c]\nmetrics-file = \"x.prom\"\n[profile.d]\nmetrics-file = \"x.prom\"\n",
+         [profile.c]\nmetrics-file = \"x.prom\"\n[profile.d]\nmetrics-file = \"x.prom\"\n\
+         [profile.e]\noutput = \"/dev/null\"\n[profile.f]\noutput = \"/dev/null\"\n",
     );
     for (line, is_refused) in [
         ("apply x.csv --profile a,b", true),
         ("apply x.csv --profile a,c", false),
+        ("apply x.csv --profile e,f", cfg!(not(unix))),
         ("apply x.csv --all-profiles", true),
         ("apply x.csv --profile a,b -o y.csv", false),
         ("check --profile a,b", true),
