@@ -155,6 +155,8 @@ proptest! {
         let text = written(&rows, delimiter, line_break);
         let (bytes, _, is_lossy) = WINDOWS_1252.encode(&text);
         prop_assert!(!is_lossy);
+        // Some text of Windows-1252 is UTF-8 as well, such as "é€€", and is refused as such.
+        prop_assume!(text.is_ascii() || std::str::from_utf8(&bytes).is_err());
         let options = InputOptions { encoding: Some(WINDOWS_1252), ..InputOptions::default() };
         let mut sheet = read(&bytes[..], &options).expect("a sheet");
         prop_assert_eq!(second_pass(&mut sheet), rows);
