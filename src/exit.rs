@@ -260,9 +260,9 @@ impl From<ReservedError> for CommandError {
 /// What to do where a file cannot be written.
 fn unwritable_hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::NotFound => "create the folder, or name another file with -o",
-        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => "name another file with -o",
-        io::ErrorKind::InvalidInput => "name another file with -o, or - for standard output",
+        io::ErrorKind::NotFound => "create the folder, or name another file",
+        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => "name another file",
+        io::ErrorKind::InvalidInput => "name another file; \"-o -\" writes to standard output",
         io::ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f unlimited)",
         _ => "check the folder, its permissions and the room on the disk",
     }

@@ -14,7 +14,7 @@ use crate::cli::{Cli, Command, GeneralOptions, ServiceOptions, TagsCommand};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus, RunSetting};
 use crate::outside::shown;
-use crate::report::{PageTarget, Problem, Reserved, ResultsTarget};
+use crate::report::{PageTarget, Problem, Reserved, ResultsTarget, own_stream, refuse_place_of_stream};
 use crate::store::{lock_directory, state_files};
 
 /// Bytes at the beginning of a log that are looked at.
@@ -124,6 +124,12 @@ pub(super) fn open_log(path: &Path, command: &Command, reserved: &Reserved) -> R
         let hint = format!("--log-file needs a file that can be written, and {} cannot", shown(path));
         refused(error.into(), hint)
     };
+    if let Some(stream) = own_stream(path) {
+        return Ok(stream);
+    }
+    if !path.exists() {
+        refuse_place_of_stream(path).map_err(|error| refused(error.into(), other()))?;
+    }
     if path.is_file() && !is_log(path).map_err(unusable)? {
         let message = format!("{} already exists, and is not a log that tagfleet wrote", shown(path));
         return Err(refused(message.into(), format!("move it away, or {}", other())));

@@ -22,7 +22,8 @@ use super::stop_signals;
 use crate::cli::{Cli, Command, TagsCommand, exit_statuses};
 use crate::dispatch::StopRequest;
 use crate::exit::{CommandError, ExitStatus};
-use crate::report::{Ending, Screen};
+use crate::outside::shown;
+use crate::report::{Ending, Screen, is_stream};
 
 /// Carries the command out for each of its profiles.
 pub(super) async fn several(cli: &Cli, screen: &Screen) -> Result<ExitStatus, CommandError> {
@@ -144,6 +145,10 @@ fn refuse_what_is_for_one(command: &Command) -> Result<(), CommandError> {
     }
     if output.is_some_and(|output| output == Path::new("-")) {
         return refused("the rows of several profiles cannot all go to standard output", "name a file with -o");
+    }
+    if let Some(stream) = output.filter(|output| is_stream(output) && *output != Path::new("/dev/null")) {
+        let message = format!("the rows of several profiles cannot all go to {}", shown(stream));
+        return refused(&message, "name a file with -o");
     }
     if asks {
         let hint = "look at what would change with 'tagfleet plan', then add --yes, or name one profile";

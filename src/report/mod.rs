@@ -27,7 +27,7 @@ pub(crate) use course::plan::PlanReport;
 pub(crate) use course::progress::ProgressReport;
 pub(crate) use course::reasons::causes;
 pub(crate) use course::summary::{RunSummary, describe_end, kept_text, results_json};
-pub(crate) use files::atomic::is_stream;
+pub(crate) use files::atomic::{is_stream, refuse_place_of_stream};
 #[cfg(any(test, fuzzing))]
 pub(crate) use files::earlier::{ExistingFile, existing_file_at, run_id};
 pub(crate) use files::reserved::is_same_file;
@@ -36,6 +36,7 @@ pub(crate) use output::frame::{Ending, Invocation, joined};
 pub(crate) use output::logging;
 pub(crate) use output::problem::{Problem, ProblemSource};
 pub(crate) use output::screen::{ColorChoice, OutputError, Screen};
+pub(crate) use output::standard_output::own_stream;
 #[cfg(any(test, fuzzing))]
 pub(crate) use output::streams::Streams;
 pub(crate) use page::{Page, PageError, PageTarget};

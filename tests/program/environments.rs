@@ -155,6 +155,29 @@ fn lines_of_a_log_that_find_no_room_are_counted() {
     assert!(ended.messages.contains("lines could not be written to the file of the log"), "{}", ended.messages);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_on_a_stream_stands_whole_beside_what_else_goes_there_and_makes_no_file_among_the_streams() {
+    for (name, into) in [("/dev/stdout", ">all"), ("/dev/stderr", ">all 2>&1"), ("out", "2>&1 >all")] {
+        let folder = folder();
+        let script = format!(
+            "ln -s /dev/stdout out; $TAGFLEET apply a.csv --sandbox --yes -vv --log-file {name} {into}; cat all"
+        );
+        let ended = by_shell(&folder, &script);
+        ends_in_order(&ended, 0, &script);
+        let all = String::from_utf8_lossy(&ended.output).into_owned();
+        let first = all.split_whitespace().next().unwrap_or_default();
+        assert!(first.parse::<jiff::Timestamp>().is_ok(), "{script}: {all}");
+        for said in ["run is over", "is finished: 1 row"] {
+            assert!(all.contains(said), "{script}: {all}");
+        }
+    }
+    let script = "exec $TAGFLEET apply a.csv --sandbox --yes --log-file /dev/nowhere-to-be-seen";
+    let ended = by_shell(&folder(), script);
+    ends_in_order(&ended, 2, script);
+    assert!(ended.messages.contains("no file can be put in the place of"), "{}", ended.messages);
+}
+
 #[test]
 fn a_pipe_that_somebody_reads_takes_the_results() {
     let script =

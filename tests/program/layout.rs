@@ -373,7 +373,15 @@ fn there_is_one_way_out_to_a_terminal_or_a_log_and_no_error_shows_a_path_as_it_i
                 "report/output/screen/data.rs",
             ][..],
         ),
-        ("stderr()", &["report/output/streams.rs", "report/output/screen.rs", "report/output/terminal.rs"]),
+        (
+            "stderr()",
+            &[
+                "report/output/standard_output.rs",
+                "report/output/streams.rs",
+                "report/output/screen.rs",
+                "report/output/terminal.rs",
+            ],
+        ),
         ("Outlet::new", &["report/output/streams.rs", "report/output/screen.rs"]),
         (".offer(", &["report/output/streams.rs", "report/output/screen.rs", "report/output/screen/log_line.rs"]),
         (".write_error(", &["report/output/streams.rs", "report/output/screen.rs"]),

@@ -138,6 +138,7 @@ fn what_is_for_one_profile_is_refused_before_any_call() {
         ("apply input.csv --all-profiles", "cannot ask for confirmation for several profiles"),
         ("apply - --all-profiles --yes", "standard input can be read for one profile only"),
         ("verify input.csv --all-profiles -o -", "the rows of several profiles cannot all go to standard output"),
+        ("verify input.csv --all-profiles -o /dev/stdout", "the rows of several profiles cannot all go to /dev/stdout"),
         ("inventory --all-profiles", "the machines of several profiles cannot all go to standard output"),
         ("undo 20261126-220000-k3x9q2 --all-profiles --yes", "a run is of one tenant"),
         ("report 20261126-220000-k3x9q2 --all-profiles", "a run is of one tenant"),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
+use super::reserved::MOST_LINKS;
 use crate::outside::shown;
 
 /// How the names of files begin and end that are being written.
@@ -27,7 +28,7 @@ pub(in crate::report) fn is_device(path: &Path) -> bool {
 
 /// Whether a target is no file that could have another beside it: a device, or a name of an open stream.
 pub(crate) fn is_stream(path: &Path) -> bool {
-    is_device(path) || names_a_stream(path, folder_of(path))
+    is_device(path) || names_a_stream(path)
 }
 
 /// Opens a target that is no ordinary file. A named pipe that nobody reads would keep whoever opens it for ever, so it is
@@ -68,10 +69,7 @@ pub(in crate::report) fn new_file_beside(target: &Path) -> io::Result<NamedTempF
         };
         return Err(io::Error::new(kind, format!("the folder {} {what}", shown(directory))));
     }
-    if names_a_stream(target, directory) {
-        let message = format!("no file can be put in the place of {}", shown(target));
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-    }
+    refuse_place_of_stream(target)?;
     sweep(directory);
     loop {
         let file = tempfile::Builder::new()
@@ -87,14 +85,31 @@ pub(in crate::report) fn new_file_beside(target: &Path) -> io::Result<NamedTempF
     }
 }
 
-/// Whether a target is a name of an open stream, such as `/dev/stdout`, or stands among those. What leads to an ordinary file
-/// there is no less one: to put a file in its place would take the name from everybody on the computer.
-fn names_a_stream(target: &Path, directory: &Path) -> bool {
-    let leads_to_process = |path: &Path| path.starts_with("/proc");
-    target.read_link().is_ok_and(|link| leads_to_process(&link))
-        || directory
-            .canonicalize()
-            .is_ok_and(|directory| leads_to_process(&directory) || directory == Path::new("/dev"))
+/// Refuses to make a file in the place of a stream.
+///
+/// # Errors
+/// An error that names the target.
+pub(crate) fn refuse_place_of_stream(target: &Path) -> io::Result<()> {
+    if names_a_stream(target) {
+        let message = format!("no file can be put in the place of {}", shown(target));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    Ok(())
+}
+
+/// Whether a target is a name of an open stream, such as `/dev/stdout`, or stands among those, also by way of links. What leads
+/// to an ordinary file there is no less one: to put a file in its place would take the name from everybody on the computer.
+fn names_a_stream(target: &Path) -> bool {
+    let mut path = target.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(folder) = folder_of(&path).canonicalize() else { return false };
+        if folder.starts_with("/proc") || folder == Path::new("/dev") {
+            return true;
+        }
+        let Ok(leads_to) = path.read_link() else { return false };
+        path = folder.join(leads_to);
+    }
+    false
 }
 
 /// Removes what dead processes left in a directory. What cannot be removed is in nobody's way.
@@ -205,8 +220,11 @@ mod tests {
         let (file, link) = (directory.path().join("file"), directory.path().join("stdout"));
         let stream = File::create(&file).expect("a file");
         let number = std::os::fd::AsRawFd::as_raw_fd(&stream);
+        let ours = directory.path().join("ours.csv");
         std::os::unix::fs::symlink(format!("/proc/self/fd/{number}"), &link).expect("a link");
-        for target in [link.clone(), format!("/dev/fd/{number}").into(), "/dev/nowhere-to-be-seen".into()] {
+        std::os::unix::fs::symlink("stdout", &ours).expect("a link");
+        let of_system = [format!("/dev/fd/{number}"), "/dev/nowhere-to-be-seen".to_owned()];
+        for target in of_system.map(std::path::PathBuf::from).into_iter().chain([link.clone(), ours]) {
             let error = new_file_beside(&target).expect_err("it is no place for a file");
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{}: {error}", target.display());
         }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::outside::shown;
 
 /// No system follows more links than this, one after the other.
-const MOST_LINKS: u32 = 40;
+pub(super) const MOST_LINKS: u32 = 40;
 
 /// An output that would go into a file that has another purpose.
 #[derive(Debug, thiserror::Error)]

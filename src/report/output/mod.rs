@@ -10,7 +10,7 @@ pub(crate) mod logging;
 pub(super) mod problem;
 mod queue;
 pub(super) mod screen;
-mod standard_output;
+pub(super) mod standard_output;
 pub(super) mod streams;
 pub(super) mod style;
 mod terminal;
