@@ -55,6 +55,7 @@ impl From<ConfigError> for CommandError {
             | ConfigError::Address(_)
             | ConfigError::TwoStates
             | ConfigError::EmptyState
+            | ConfigError::AddressOfDirectory(_)
             | ConfigError::PasswordAndToken
             | ConfigError::PingAddress(_)
             | ConfigError::Deadline(_)

@@ -1,5 +1,7 @@
 //! Why what the user says and what the environment says make no sense together, and what to do about it.
 
+use std::path::PathBuf;
+
 use super::deadline::DeadlineError;
 use super::settings_file::SettingsError;
 use crate::api::sign_in::SignInError;
@@ -28,6 +30,9 @@ pub(crate) enum ConfigError {
     /// The environment, or a file of settings, names two states.
     #[error("an address and a directory both say where the state is")]
     TwoStates,
+    /// What should be a directory is an address.
+    #[error("the state directory is an address: {}", shown(.0))]
+    AddressOfDirectory(PathBuf),
     /// The variable that says where the state is holds nothing.
     #[error("the environment variable TAGFLEET_STATE is empty")]
     EmptyState,
@@ -65,6 +70,9 @@ impl ConfigError {
             Self::TwoStates => Some(
                 "set either TAGFLEET_STATE or TAGFLEET_STATE_DIR, or name the state on the command line".to_owned(),
             ),
+            Self::AddressOfDirectory(_) => {
+                Some("name the folder by its path, or the server of a shared state with --state".to_owned())
+            }
             Self::EmptyState => {
                 Some("put the address of the shared state into it, or unset it for a state on this machine".to_owned())
             }

@@ -67,13 +67,12 @@ pub(crate) fn other_state_place(
 /// The state directory: the option, the variable, or the platform's.
 ///
 /// # Errors
-/// [`ConfigError`] when none is named and the platform tells none.
+/// [`ConfigError`] when none is named and the platform tells none, or an address is named.
 pub(crate) fn state_directory(option: Option<&Path>, environment: Environment<'_>) -> Result<PathBuf, ConfigError> {
-    if let Some(path) = option {
-        return Ok(path.to_owned());
-    }
-    match environment("TAGFLEET_STATE_DIR").filter(|value| !value.is_empty()) {
-        Some(path) => Ok(PathBuf::from(path)),
+    let of_environment = || environment("TAGFLEET_STATE_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
+    match option.map(Path::to_owned).or_else(of_environment) {
+        Some(path) if path.to_string_lossy().contains("://") => Err(ConfigError::AddressOfDirectory(path)),
+        Some(path) => Ok(path),
         None => Ok(default_directory()?),
     }
 }
@@ -157,6 +156,14 @@ mod tests {
                 false,
                 &[][..],
                 Err("an address and a directory both say where the state is"),
+            ),
+            (None, Some("file:///srv"), false, &[][..], Err("the state directory is an address: file:///srv")),
+            (
+                None,
+                None,
+                true,
+                &[("TAGFLEET_STATE_DIR", SERVER)][..],
+                Err("the state directory is an address: postgresql://u@db.example:5432/d"),
             ),
             (Some("/path"), None, false, &[][..], Err("a state is a postgresql:// address")),
             (None, None, false, &empty[..], Err("the environment variable TAGFLEET_STATE is empty")),

@@ -65,6 +65,25 @@ fn variables_that_make_no_sense_change_nothing() {
 }
 
 #[test]
+fn a_state_directory_is_never_read_as_an_address() {
+    let folder = folder();
+    let script = "$TAGFLEET apply a.csv --sandbox --yes --state-dir $PWD/real -q
+        $TAGFLEET apply a.csv --sandbox --yes --state-dir file:$PWD/real -q
+        for state in $PWD/real file:$PWD/real; do $TAGFLEET runs --sandbox --state-dir $state || exit; done";
+    let ended = by_shell(&folder, script);
+    ends_in_order(&ended, 0, script);
+    let said = String::from_utf8_lossy(&ended.output).into_owned();
+    // Each has its own run.
+    assert_eq!(said.matches("finished").count(), 2, "{said} {}", ended.messages);
+    for address in ["file:///tmp/real", "postgresql://u@127.0.0.1/d"] {
+        let script = format!("exec $TAGFLEET runs --state-dir {address}");
+        let ended = by_shell(&folder, &script);
+        ends_in_order(&ended, 2, &script);
+        assert!(ended.messages.contains("the state directory is an address"), "{}", ended.messages);
+    }
+}
+
+#[test]
 fn words_that_are_no_text_are_refused() {
     let table: [&[&[u8]]; 5] = [
         &[b"\xff"],

@@ -10,7 +10,7 @@ use super::{connection, heartbeats, identity, run_copy};
 use crate::clock::SharedClock;
 use crate::store::engine::file_names::DATABASE_NAME;
 use crate::store::engine::{absence, schema, sql};
-use crate::store::files::database::{connect, prepare, schema_error};
+use crate::store::files::database::{connect, open, prepare, schema_error};
 use crate::store::files::{directory, liveness};
 use crate::store::trust::{custody, journal, presence, soundness, timelines, witness};
 use crate::store::{Patience, Reader, ServerAddress, Store, StoreError, server};
@@ -250,8 +250,7 @@ fn open_blocking(path: &Path, clock: &SharedClock) -> Result<Opened, StoreError>
     witness::prepare(path)?;
     directory::create_private_file(&file)?;
     let failed = |error| StoreError::database(&file, error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(&file, flags).map_err(failed)?;
+    let mut connection = open(&file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Nothing of its journal is brought into it when it is closed: until it is known to be sound, nothing may be, and later
     // whoever ends in order has done it before.
     let journal_stays = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;

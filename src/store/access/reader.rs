@@ -14,7 +14,7 @@ use crate::store::engine::absence::{Contact, Patience, wait_for_holders};
 use crate::store::engine::file_names::{DATABASE_NAME, LOCK_DIRECTORY};
 use crate::store::engine::sql::{SqlError, Transaction, params};
 use crate::store::engine::{absence, schema};
-use crate::store::files::database::{connect, schema_error};
+use crate::store::files::database::{connect, open, schema_error};
 use crate::store::files::directory;
 use crate::store::forms::encoding::timestamp;
 use crate::store::server::{self, ServerAddress};
@@ -201,10 +201,8 @@ fn roll_back(file: &Path) -> Result<(), StoreError> {
 }
 
 fn connect_for_writing(file: &Path) -> Result<Connection, StoreError> {
-    let failed = |error| StoreError::database(file, error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags).map_err(failed)?;
-    wait_for_holders(&connection).map_err(failed)?;
+    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    wait_for_holders(&connection).map_err(|error| StoreError::database(file, error))?;
     Ok(connection)
 }
 

@@ -1,7 +1,7 @@
 //! The database of a state in a directory: connections to its file, which wait for others that are writing, and its tables,
 //! which are brought up to date, or refused.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -11,11 +11,21 @@ use crate::store::engine::schema;
 
 /// A connection to this database that can only read.
 pub(in crate::store) fn connect(file: &Path) -> Result<Connection, StoreError> {
-    let failed = |error| StoreError::database(file, error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags).map_err(failed)?;
-    wait_for_holders(&connection).map_err(failed)?;
+    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    wait_for_holders(&connection).map_err(|error| StoreError::database(file, error))?;
     Ok(connection)
+}
+
+/// Opens a database that is there.
+pub(in crate::store) fn open(file: &Path, mode: OpenFlags) -> Result<Connection, StoreError> {
+    Connection::open_with_flags(literal(file), mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|error| StoreError::database(file, error))
+}
+
+/// A path that means the same to `SQLite` as to everybody else. One that begins with `file:` is an address to it, and may lead to
+/// another file.
+pub(in crate::store) fn literal(path: &Path) -> PathBuf {
+    Path::new(".").join(path)
 }
 
 /// Makes the tables, or brings them up to date.

@@ -30,6 +30,7 @@ use crate::store::engine::commits::{StateId, Tally, tally, tally_in_file};
 use crate::store::engine::file_names::{DATABASE_NAME, journal_of};
 use crate::store::engine::schema;
 use crate::store::engine::sql::{SqlError, Transaction, params};
+use crate::store::files::database::open;
 use crate::store::forms::encoding::timestamp;
 use crate::store::forms::run::{OperationState, RunState};
 
@@ -282,8 +283,7 @@ pub(in crate::store) fn unknown_until(
 pub(in crate::store) fn put_in_order(file: &Path) -> Result<(), StoreError> {
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
     let failed = |error| StoreError::database(file, error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags).map_err(failed)?;
+    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(PATIENCE).map_err(failed)?;
     let has_form = schema::version(&connection).is_ok_and(|version| version == schema::SCHEMA_VERSION);
     if has_form {

@@ -19,7 +19,7 @@ use crate::store::access::run_copy::{Notes, RunCopy};
 use crate::store::engine::absence::{Contact, Patience, wait_for_holders};
 use crate::store::engine::file_names::DATABASE_NAME;
 use crate::store::engine::sql::{SqlError, Transaction, params};
-use crate::store::files::database::prepare;
+use crate::store::files::database::{literal, prepare};
 use crate::store::files::silence::Silence;
 use crate::store::forms::attempt::{AttemptEnd, AttemptRequest, AttemptTicket, Settlement};
 use crate::store::forms::run::RunKey;
@@ -143,7 +143,7 @@ fn copy(database: &Path, run: RunKey) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::database(database, error);
     let copy = unfilled_copy()?;
     wait_for_holders(&copy).map_err(failed)?;
-    copy.execute("ATTACH ?1 AS origin", [database.to_str()]).map_err(failed)?;
+    copy.execute("ATTACH ?1 AS origin", [literal(database).to_str()]).map_err(failed)?;
     copy.execute_batch("INSERT INTO account SELECT * FROM origin.account").map_err(failed)?;
     for table in OF_A_RUN {
         let rows = format!("INSERT INTO {table} SELECT * FROM origin.{table} WHERE run_key = ?1");
