@@ -60,12 +60,16 @@ pub(crate) fn keep_secrets(environment: Environment<'_>) {
     ];
     const ADDRESSES: [&str; 6] =
         ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", profile::STATE_VARIABLE];
+    const FILES: [&str; 2] = ["AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"];
     let text = |name: &&str| environment(name).and_then(|value| value.into_string().ok());
     for secret in SECRETS.iter().filter_map(text) {
         secrets::keep(&secret.trim_start_matches("Bearer ").into());
     }
     for address in ADDRESSES.iter().filter_map(text) {
         keep_password_of(&address);
+    }
+    for path in FILES.iter().filter_map(text) {
+        secrets::keep_unless_path(&path);
     }
 }
 

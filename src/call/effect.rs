@@ -80,22 +80,16 @@ impl Effect {
     }
 }
 
-/// What is refused to everybody, whatever the call: it ends with this, or goes on with another token.
-/// The outcome is that of an operation which was asked for itself: of many in a call, none was.
-pub(super) fn refused_to_all(facts: AnswerFacts, call: &Call, memory: History) -> (Effect, Option<Outcome>) {
+/// What is refused to everybody, whatever the call: it ends with this for each of its operations, or goes on with another token.
+pub(super) fn refused_to_all(facts: AnswerFacts, call: &Call, memory: History) -> (Effect, Outcome) {
     let histories = call.operations.iter().map(|operation| &operation.history).chain([&memory]);
     let may_be_done = histories.into_iter().any(|history| history.may_be_done_although(FailReason::Rejected));
-    if call.is_bulk() {
-        return (Effect::open(AnswerFacts::default(), may_be_done), None);
-    }
-    let (effect, outcome) =
-        Effect::refused(OperationState::Refused, FailReason::Rejected, facts, may_be_done && !call.request.is_read());
-    (effect, Some(outcome))
+    Effect::refused(OperationState::Refused, FailReason::Rejected, facts, may_be_done && !call.request.is_read())
 }
 
 /// Says so where a refusal is not all that is known.
 fn with_doubt(facts: AnswerFacts) -> AnswerFacts {
-    const DOUBT: &str = "an earlier attempt had no answer that could be understood and may have taken effect";
+    const DOUBT: &str = "it may have taken effect all the same";
     let said = facts.error_message.as_deref().unwrap_or_default();
     let message = if said.is_empty() { DOUBT.to_owned() } else { format!("{said}; {DOUBT}") };
     AnswerFacts { error_message: Some(message.into()), ..facts }

@@ -96,6 +96,8 @@ pub enum Phase {
         /// Whether it was sent before, and had no answer that ends the call.
         is_repeat: bool,
     },
+    /// That request never left: its token was refused to another call in the meantime.
+    NotSent { kind: CallKind, is_repeat: bool },
     /// The attempt is over, and its effect is stored.
     Answered {
         /// Why it has to be made again, if so.

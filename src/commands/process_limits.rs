@@ -20,7 +20,7 @@ const MEBIBYTE: u64 = 1 << 20;
 /// it every few megabytes.
 const FILE_SIZE_MINIMUM_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Has memory be reserved in small parts where a limit on the address space (`ulimit -v`) leaves little more than allocators
+/// Has memory be reserved in small parts where a limit on the address space or the data (`ulimit -v`, `-d`) leaves little more than allocators
 /// reserve at once, ours a gigabyte and that of C libraries 128 MiB for each thread: nothing would be left for the threads. They
 /// read that before anything else happens, so the program begins anew, in the same process.
 pub fn spare_address_space() {
@@ -30,8 +30,9 @@ pub fn spare_address_space() {
         const OUR_PARTS: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "16MiB");
         const PARTS_OF_C: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
         const PLENTY_BYTES: u64 = 8 << 30;
-        let limit = rustix::process::getrlimit(rustix::process::Resource::As).current;
-        if limit.is_none_or(|bytes| bytes >= PLENTY_BYTES) || std::env::var_os(OUR_PARTS.0).is_some() {
+        let limits = [rustix::process::Resource::As, rustix::process::Resource::Data];
+        let allows_plenty = |limit| rustix::process::getrlimit(limit).current.is_none_or(|bytes| bytes >= PLENTY_BYTES);
+        if limits.into_iter().all(allows_plenty) || std::env::var_os(OUR_PARTS.0).is_some() {
             return;
         }
         let mut words = std::env::args_os();
@@ -79,13 +80,17 @@ pub(super) fn allow(concurrency: u16) -> Result<(), CommandError> {
 }
 
 fn allow_memory() -> Result<(), CommandError> {
-    raise(Limited::AddressSpace, ADDRESS_SPACE_MINIMUM_BYTES).map_err(|allowed| {
-        let (allowed, needed) = (allowed / MEBIBYTE, ADDRESS_SPACE_MINIMUM_BYTES / MEBIBYTE);
-        shortage(
-            format!("this process may use {allowed} MiB of memory, and needs at least {needed} MiB"),
-            "raise the limit (ulimit -v unlimited); a large tenant needs 512 MiB and more",
-        )
-    })
+    // Of what the second one counts, all that is reserved is a part, as well.
+    for (limited, option) in [(Limited::AddressSpace, "-v"), (Limited::Data, "-d")] {
+        raise(limited, ADDRESS_SPACE_MINIMUM_BYTES).map_err(|allowed| {
+            let (allowed, needed) = (allowed / MEBIBYTE, ADDRESS_SPACE_MINIMUM_BYTES / MEBIBYTE);
+            shortage(
+                format!("this process may use {allowed} MiB of memory, and needs at least {needed} MiB"),
+                &format!("raise the limit (ulimit {option} unlimited); a large tenant needs 512 MiB and more"),
+            )
+        })?;
+    }
+    Ok(())
 }
 
 /// What is limited.
@@ -94,6 +99,7 @@ enum Limited {
     Files,
     FileSize,
     AddressSpace,
+    Data,
 }
 
 /// Raises a limit to what is needed, if it is lower; says what is allowed if that cannot be.
@@ -105,6 +111,7 @@ fn raise(limited: Limited, needed: u64) -> Result<(), u64> {
         Limited::Files => Resource::Nofile,
         Limited::FileSize => Resource::Fsize,
         Limited::AddressSpace => Resource::As,
+        Limited::Data => Resource::Data,
     };
     let Rlimit { current, maximum } = getrlimit(resource);
     match current {

@@ -71,6 +71,11 @@ impl Books {
                 self.progress.retried += u64::from(*is_repeat);
                 Doing::Sending(*kind)
             }
+            Phase::NotSent { kind, is_repeat } => {
+                self.progress.calls.entry(*kind).and_modify(|calls| *calls = calls.saturating_sub(1));
+                self.progress.retried = self.progress.retried.saturating_sub(u64::from(*is_repeat));
+                Doing::Own
+            }
             Phase::Answered { retry, throttled } => {
                 self.progress.throttled += u64::from(*throttled);
                 if retry.is_none() && !throttled {

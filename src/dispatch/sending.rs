@@ -154,8 +154,8 @@ impl Sending {
                 ended.sequel = after_stop(reason);
             }
             CallEnd::Aborted(cause, outcome) => {
-                if let (Some(outcome), [only]) = (outcome, ids.as_slice()) {
-                    ended.outcomes.push((*only, outcome));
+                if let Some(outcome) = outcome {
+                    ended.outcomes.extend(ids.iter().map(|id| (*id, outcome.clone())));
                 }
                 lane.abandon();
                 ended.sequel = match cause {

@@ -52,6 +52,17 @@ pub(crate) fn learn(secret: &SecretString) {
     });
 }
 
+/// Masks what was put where the path of a key or a token belongs, and is one itself: a text of several lines, or one in Base64
+/// that is longer than names are.
+pub(crate) fn keep_unless_path(text: &str) {
+    const LONGEST_NAME: usize = 255;
+    let is_encoded = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+    let is_block = text.len() > LONGEST_NAME && text.trim().bytes().all(is_encoded);
+    if is_block || text.contains("-----BEGIN") || text.trim().contains('\n') {
+        keep(&text.into());
+    }
+}
+
 /// The password that stands in an address, without its scheme: whatever comes between the first colon and the last at sign, as
 /// people paste passwords that an address could not hold. A host and its port are no user and password.
 pub(crate) fn in_address(address: &str) -> Option<&str> {

@@ -44,7 +44,7 @@ pub(crate) use results::target::{ResultsError, ResultsTarget};
 pub(crate) use results::verification::{RowFinding, VerificationTotals, row_findings, write_verification_to};
 #[cfg(test)]
 pub(crate) use results::writing::ErrorGroup;
-pub(crate) use results::writing::{Totals, write_results};
+pub(crate) use results::writing::{Totals, tally, write_results};
 pub(crate) use tenant::exported::ExportedColumns;
 pub(crate) use tenant::listed::{Fields, ListBuilder, ListedFields};
 pub(crate) use tenant::machines::{

@@ -377,12 +377,15 @@ fn has_withheld(totals: &Totals) -> bool {
 
 /// How a run that ended for this reason ends the process.
 fn exit_status(reason: &EndReason, totals: &Totals) -> ExitStatus {
+    exit_status_of_end(reason).and(rows_status(totals))
+}
+
+/// How the rows of a run alone would end the process.
+pub(super) fn rows_status(totals: &Totals) -> ExitStatus {
     let bad_rows: u64 =
         [Status::Failed, Status::Unknown, Status::Invalid].into_iter().map(|status| totals.count(status)).sum();
     // What the guard withholds somebody has to look at.
-    let rows =
-        if bad_rows > totals.tolerated || has_withheld(totals) { ExitStatus::RowsFailed } else { ExitStatus::Done };
-    exit_status_of_end(reason).and(rows)
+    if bad_rows > totals.tolerated || has_withheld(totals) { ExitStatus::RowsFailed } else { ExitStatus::Done }
 }
 
 /// The same, whatever became of its rows.

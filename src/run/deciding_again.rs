@@ -14,11 +14,13 @@ use crate::model::{Change, Held, MachineId, MayHold, Operation, OperationId, Slo
 use crate::plan::carrying::{Earlier, Today};
 use crate::plan::changes::{Decision, held_today, outcome_today, proven_today};
 use crate::plan::guard::{Guard, tags_taken_off};
+use crate::plan::identity::OperationsDigest;
 use crate::plan::limiting::{Standing, beyond_limit};
 use crate::plan::recent::RecentWrites;
 use crate::plan::redecision::{Listing, StoredWish, redecide};
 use crate::store::{
-    AttemptKey, CHANGED_SINCE, DecidedAnew, KnownOperation, OperationState, RunKey, RunKind, RunState, Store, StoredRun,
+    AttemptKey, CHANGED_SINCE, DecidedAnew, KnownOperation, NewRun, OperationState, RunKey, RunKind, RunState, Store,
+    StoreError, StoredRun,
 };
 
 /// Operations that are changed in one transaction.
@@ -67,6 +69,7 @@ pub(super) async fn decide_again<T: Transport>(
     context: &mut RunContext,
 ) -> Result<Result<DecidedRun, ReadError>, CommandError> {
     let known = known_operations(&tenant.store, stored.key).await?;
+    refuse_altered(stored, &known)?;
     let mut run = DecidedRun { is_asked_now: asked == Asked::Again, ..DecidedRun::default() };
     // What a run says that was not concluded, it says of today: even where nothing is left, the list is looked at.
     if stored.state == RunState::Finished && !known.iter().any(|known| known.state.is_open() || is_left_out(known)) {
@@ -122,6 +125,20 @@ pub(super) async fn decide_again<T: Transport>(
         run.note(known, held, found.unwrap_or_default(), listing, decision);
     }
     Ok(Ok(run))
+}
+
+/// Refuses a run whose operations are not those that were stored: a bit of them may have changed on the disk, and would be sent.
+fn refuse_altered(stored: &StoredRun, known: &[KnownOperation]) -> Result<(), StoreError> {
+    let StoredRun { description: NewRun { operations_digest, run_id, .. }, .. } = stored;
+    let mut found = OperationsDigest::default();
+    for known in known {
+        found.add(&known.operation);
+    }
+    // Of a run that ended before it had read the tenant's machines, nothing is known.
+    if operations_digest.is_empty() || found.text() == *operations_digest {
+        return Ok(());
+    }
+    Err(StoreError::Altered(run_id.clone()))
 }
 
 /// The machines, if they are to be read, and what we wrote ourselves until then. A sandbox begins anew with each command; it

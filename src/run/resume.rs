@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::RunContext;
-use super::carrying_out::{Run, RunOptions};
+use super::carrying_out::{Run, RunOptions, rows_status};
 use super::claim::claim_by_name;
 use super::deciding_again::{DecidedRun, decide_again};
 use super::later::Asked;
@@ -20,7 +20,7 @@ use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Excerpt;
 use crate::inventory::ReadProgress;
-use crate::report::{Ending, Reserved, ResultsTarget};
+use crate::report::{Ending, Reserved, ResultsTarget, tally};
 use crate::store::{RunKey, RunState, StoredRun, UnfinishedRun};
 use crate::words::counted;
 
@@ -54,7 +54,8 @@ pub(crate) async fn resume<T: Transport>(
         if let Some(loss) = tenant.store.nothing_but_loss().await? {
             return Err(loss.into());
         }
-        return nothing_left(None, "There is no unfinished run of this tenant and app.", context);
+        let text = "There is no unfinished run of this tenant and app.";
+        return nothing_left(None, text, ExitStatus::Done, context);
     };
     refuse_owned_by_others(tenant, &stored).await?;
     let target = order.target.clone().unwrap_or_else(|| first_target(&stored));
@@ -95,6 +96,7 @@ pub(super) async fn go_on<T: Transport>(
     let GoingOn { target, options, taken_back, .. } = how;
     let stored = &claim_by_name(tenant, stored, options.lock_wait, context).await?;
     let (key, id) = (stored.key, &stored.description.run_id);
+    tenant.store.check_rows(stored).await?;
     tenant.store.take_over(key).await?;
     // What is gone on with is young from now on.
     tenant.forget_old_runs(options.keep_runs, context).await?;
@@ -121,9 +123,13 @@ pub(super) async fn go_on<T: Transport>(
     if changes == 0 && stored.state == RunState::Finished {
         // Its results say what was so when it ended; written now they would say it of today.
         tenant.store.leave_run(key).await?;
+        let totals = tally(&tenant.store, stored, options.skip_missing_machines).await?;
+        if let Some(live_status) = &context.live_status {
+            live_status.note_rows(&totals);
+        }
         let text =
             format!("Run {id} is finished: nothing of it is left to send (tagfleet results {id} shows its results).");
-        return nothing_left(Some(stored), &text, context);
+        return nothing_left(Some(stored), &text, rows_status(&totals), context);
     }
     decided.store(&tenant.store, key).await?;
     if let Some(run) = taken_back {
@@ -146,18 +152,22 @@ fn never_read(stored: &StoredRun) -> CommandError {
     )
 }
 
-/// Says that there is nothing to go on with.
-fn nothing_left(run: Option<&StoredRun>, text: &str, context: &RunContext) -> Result<ExitStatus, CommandError> {
+/// Says that there is nothing to go on with. A run ends as it had ended.
+fn nothing_left(
+    run: Option<&StoredRun>,
+    text: &str,
+    status: ExitStatus,
+    context: &RunContext,
+) -> Result<ExitStatus, CommandError> {
     if context.json {
         let about = run.map(|run| &run.description);
         let (run_id, input) = (about.map(|about| &about.run_id), about.map(|about| &about.input_path));
-        context
-            .screen
-            .object(json!({"run_id": run_id, "input": input, "open": 0}), &Ending::finished(ExitStatus::Done.code()))?;
+        let object = json!({"run_id": run_id, "input": input, "open": 0});
+        context.screen.object(object, &Ending::finished(status.code()))?;
     } else {
         context.say(text);
     }
-    Ok(ExitStatus::Done)
+    Ok(status)
 }
 
 /// Decides about what is left, and asks, until what was decided is answered while it is fresh.

@@ -27,6 +27,7 @@ fn limits_that_are_too_low_are_said_before_the_first_call_and_raised_where_they_
         ("ulimit -n 16", "this process may have 16 files open, and needs 80 for 16 calls at a time", "ulimit -n 80"),
         ("ulimit -n 6", "this process may have 6 files open, and needs 12 to begin", "ulimit -n 48"),
         ("ulimit -v 60000", "this process may use 58 MiB of memory, and needs at least 256 MiB", "ulimit -v"),
+        ("ulimit -d 100000", "this process may use 97 MiB of memory, and needs at least 256 MiB", "ulimit -d"),
         ("ulimit -v 200000", "this process may use 195 MiB of memory, and needs at least 256 MiB", "ulimit -v"),
     ];
     for (limit, problem, hint) in table {
@@ -36,7 +37,15 @@ fn limits_that_are_too_low_are_said_before_the_first_call_and_raised_where_they_
         assert_eq!(server.requests().len(), 0, "{limit}");
     }
     // The last ones are the worst where memory is reserved in large parts.
-    for limit in ["ulimit -S -n 16", "ulimit -n 50", "ulimit -v 390000", "ulimit -v 524288", "ulimit -v 1100000"] {
+    for limit in [
+        "ulimit -S -n 16",
+        "ulimit -n 50",
+        "ulimit -d 262144",
+        "ulimit -d 390000",
+        "ulimit -v 390000",
+        "ulimit -v 524288",
+        "ulimit -v 1100000",
+    ] {
         let fewer = if limit.contains("50") { rehearsal().with("--concurrency 1") } else { rehearsal() };
         let (status, said) = behind(limit, fewer);
         assert_eq!(status, Some(0), "{limit}: {said}");

@@ -145,6 +145,8 @@ impl<T: Transport> Caller<T> {
             Err(error) => {
                 let next = self.sign_in_failed(error, None, call, &turn, memory);
                 let conclusion = Conclusion::new("not_signed_in", false, AnswerFacts::default(), Vec::new(), next);
+                let phase = Phase::NotSent { kind: call.request.kind(), is_repeat };
+                reports.send(CallReport { call: call.id, phase }).await;
                 return self.settle(call, ticket, AttemptEnd::NeverSent, conclusion).await;
             }
         };
@@ -247,7 +249,7 @@ impl<T: Transport> Caller<T> {
                 memory.history.may_hold |= why.is_ambiguous();
                 let facts = with_code(facts, "refused");
                 let (effect, outcome) = refused_to_all(facts.clone(), call, memory.history);
-                let next = Next::End(CallEnd::Aborted(AbortCause::Refused(why), outcome));
+                let next = Next::End(CallEnd::Aborted(AbortCause::Refused(why), Some(outcome)));
                 let effects = effect.on_all(&call.operations);
                 Conclusion::new("aborted", true, facts, effects, next)
             }
@@ -297,9 +299,9 @@ impl<T: Transport> Caller<T> {
                 let (effect, outcome) = refused_to_all(facts, call, memory.history);
                 let most = if self.service_accepted() { MAXIMUM_TOKEN_REFUSALS } else { MAXIMUM_FIRST_TOKEN_REFUSALS };
                 let next = if memory.token_refusals >= most {
-                    Next::End(CallEnd::Aborted(AbortCause::TokenRefused, outcome))
+                    Next::End(CallEnd::Aborted(AbortCause::TokenRefused, Some(outcome)))
                 } else {
-                    Next::RenewToken(token, outcome)
+                    Next::RenewToken(token, Some(outcome))
                 };
                 let effects = effect.on_all(&call.operations);
                 return Conclusion::new("retried", true, effect.facts, effects, next);

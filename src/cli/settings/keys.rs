@@ -181,6 +181,9 @@ impl Key {
             let hint = "write the address into a file that only you can read, and name that file".to_owned();
             return Err(SettingsError::at(place, problem, Some(hint)));
         }
+        if self.kind == Kind::Path {
+            secrets::keep_unless_path(text);
+        }
         if self.name == "state" && keep_password_of(text) {
             let problem = "the address of the state holds a password, and no secret stands in this file";
             let hint = "write it into a file that only you can read, and name that file with state-password-file";

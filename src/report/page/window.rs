@@ -70,9 +70,11 @@ impl WindowCount {
             return;
         }
         let (started, started_at) = (call.started.as_microseconds(), call.started_at.as_microsecond());
-        let clock = LedgerClock { timeline: call.timeline, offset: started_at - started };
+        let clock = LedgerClock { timeline: call.timeline, offset: started_at.saturating_sub(started) };
         if let Some(known) = self.clock.filter(|known| known.timeline != clock.timeline) {
-            self.recent.iter_mut().for_each(|time| *time += known.offset - clock.offset);
+            self.recent
+                .iter_mut()
+                .for_each(|time| *time = time.saturating_add(known.offset.saturating_sub(clock.offset)));
         }
         self.clock = Some(clock);
         let bin = self.span.bin(started_at);
@@ -103,7 +105,7 @@ impl WindowCount {
         let Some(clock) = self.clock else { return };
         while self.bin < bin {
             self.bin += 1;
-            self.forget(self.span.start(self.bin) - clock.offset);
+            self.forget(self.span.start(self.bin).saturating_sub(clock.offset));
             let count = self.count();
             self.note(self.bin, count);
         }
@@ -122,7 +124,7 @@ impl WindowCount {
     /// Forgets what began a whole window ago.
     fn forget(&mut self, now: i64) {
         let window = i64::try_from(self.window.as_micros()).unwrap_or(i64::MAX);
-        while self.recent.front().is_some_and(|first| *first <= now - window) {
+        while self.recent.front().is_some_and(|first| *first <= now.saturating_sub(window)) {
             self.recent.pop_front();
         }
     }

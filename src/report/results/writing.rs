@@ -102,11 +102,7 @@ pub(crate) async fn write_results(
 }
 
 /// Counts the rows of a run as its results have them, where rows whose machine is gone are tolerated or not.
-pub(in crate::report) async fn tally(
-    store: &Reader,
-    run: &StoredRun,
-    tolerates_missing: bool,
-) -> Result<Totals, ResultsError> {
+pub(crate) async fn tally(store: &Reader, run: &StoredRun, tolerates_missing: bool) -> Result<Totals, ResultsError> {
     let mut totals = Totals::default();
     each_chunk(store, run, |chunk| {
         for (place, operations) in (chunk.input.first_row..).zip(&chunk.input.operations) {

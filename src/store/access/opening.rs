@@ -12,7 +12,7 @@ use crate::store::engine::file_names::DATABASE_NAME;
 use crate::store::engine::{absence, schema, sql};
 use crate::store::files::database::{connect, open, prepare, schema_error};
 use crate::store::files::{directory, liveness};
-use crate::store::trust::{custody, journal, presence, soundness, timelines, witness};
+use crate::store::trust::{custody, journal, presence, seal, soundness, timelines, witness};
 use crate::store::{Patience, Reader, ServerAddress, Store, StoreError, server};
 
 impl Store {
@@ -256,8 +256,9 @@ fn open_blocking(path: &Path, clock: &SharedClock) -> Result<Opened, StoreError>
     let journal_stays = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
     connection.set_db_config(journal_stays, true).map_err(failed)?;
     absence::wait_for_holders(&connection).map_err(failed)?;
+    let sealed = seal::Look::at(&connection, &file);
     prepare(&mut connection, &file)?;
-    soundness::check(&connection, &file).map_err(failed)?;
+    soundness::check(&connection, &file, sealed)?;
     journal::follow(&connection);
     let finding = custody::examine(&connection, &file, &testimony)?;
     let entered = identity::ProcessIdentity::enter(&mut connection, &file, Some(path), clock.as_ref(), &finding);

@@ -18,6 +18,7 @@ use crate::store::files::database::{connect, open, schema_error};
 use crate::store::files::directory;
 use crate::store::forms::encoding::timestamp;
 use crate::store::server::{self, ServerAddress};
+use crate::store::trust::seal::Look;
 use crate::store::trust::unknown_calls::Uncertainty;
 use crate::store::trust::witness::WitnessRecord;
 use crate::store::trust::{custody, presence, soundness, witness};
@@ -157,6 +158,7 @@ fn open_blocking(path: &Path) -> Result<Option<OpenDatabase>, StoreError> {
         return testimony.of_nothing(&file).map_or(Ok(None), Err);
     }
     let mut connection = connect(&file)?;
+    let sealed = Look::at(&connection, &file);
     let mut version = schema::version(&connection);
     if matches!(&version, Err(schema::SchemaProblem::Database(error)) if is_left_half_written(error)) {
         drop(connection);
@@ -168,7 +170,7 @@ fn open_blocking(path: &Path) -> Result<Option<OpenDatabase>, StoreError> {
     if version == 0 {
         return testimony.of_nothing(&file).map_or(Ok(None), Err);
     }
-    soundness::check(&connection, &file).map_err(|error| StoreError::database(&file, error))?;
+    soundness::check(&connection, &file, sealed)?;
     let finding = custody::examine(&connection, &file, &testimony)?;
     if let Some(loss) = finding.loss(&file) {
         return Err(loss);

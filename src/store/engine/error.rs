@@ -105,6 +105,9 @@ pub enum StoreError {
         /// How many can be read.
         found: u64,
     },
+    /// The operations of a run are not those that it began with.
+    #[error("run {} is damaged in the state database: its operations are not those that it began with", shown(.0))]
+    Altered(String),
     /// The files were moved, deleted or replaced while they were open.
     #[error("the state directory {shown_path} was moved, deleted, replaced or made read-only while it was in use", shown_path = shown(path))]
     Moved { path: PathBuf },
@@ -162,6 +165,7 @@ impl StoreError {
             | Self::OfAnotherState { .. }
             | Self::RunLost { .. }
             | Self::Incomplete { .. }
+            | Self::Altered(_)
             | Self::Harmed { .. }
             | Self::NoSuchRun(_) => true,
             Self::Database { source, .. } => matches!(source.trouble, Trouble::Damaged | Trouble::DamagedOnServer),
@@ -268,7 +272,7 @@ impl StoreError {
             Self::RunLost { .. } => {
                 "to run its file again does no harm: what the tenant has already costs no call".to_owned()
             }
-            Self::Incomplete { .. } => {
+            Self::Incomplete { .. } | Self::Altered(_) => {
                 "to run its file again does no harm: what the tenant has already costs no call. \
                                         A copy of the state directory may still hold the rows"
                     .to_owned()

@@ -6,12 +6,18 @@ use std::path::{Path, PathBuf};
 pub(in crate::store) const DATABASE_NAME: &str = "tagfleet.sqlite3";
 /// The directory of the lock files, in the state directory.
 pub(in crate::store) const LOCK_DIRECTORY: &str = "processes";
-/// Its name in the state directory.
+/// Their names in the state directory.
 const WITNESS_NAME: &str = "tagfleet.witness";
+const SEAL_NAME: &str = "tagfleet.seal";
 
 /// The witness of the database in this directory.
 pub(in crate::store) fn witness_of(directory: &Path) -> PathBuf {
     directory.join(WITNESS_NAME)
+}
+
+/// The seal of the database in this directory.
+pub(in crate::store) fn seal_of(directory: &Path) -> PathBuf {
+    directory.join(SEAL_NAME)
 }
 
 /// The file that `SQLite` keeps the latest pages of a database in.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use etcetera::BaseStrategy;
 
 use crate::store::StoreError;
-use crate::store::engine::file_names::{DATABASE_NAME, LOCK_DIRECTORY, journal_of, witness_of};
+use crate::store::engine::file_names::{DATABASE_NAME, LOCK_DIRECTORY, journal_of, seal_of, witness_of};
 
 /// The directory for state on this platform: `$XDG_STATE_HOME/tagfleet` or `~/.local/state/tagfleet` on Linux and macOS,
 /// `%LOCALAPPDATA%\tagfleet` on Windows.
@@ -26,7 +26,7 @@ pub(crate) fn lock_directory(path: &Path) -> PathBuf {
     path.join(LOCK_DIRECTORY)
 }
 
-/// The files of a state directory: the database with what `SQLite` puts beside it and its witness, there or not, and
+/// The files of a state directory: the database with what `SQLite` puts beside it, its witness and its seal, there or not, and
 /// whatever else of ours is there.
 pub(crate) fn state_files(path: &Path) -> Vec<PathBuf> {
     let mut files = database_files(path);
@@ -36,10 +36,10 @@ pub(crate) fn state_files(path: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The database with what `SQLite` puts beside it and its witness, there or not.
+/// The database with what `SQLite` puts beside it, its witness and its seal, there or not.
 fn database_files(path: &Path) -> Vec<PathBuf> {
     let ends = ["", "-wal", "-shm", "-journal"].into_iter();
-    ends.map(|end| path.join(format!("{DATABASE_NAME}{end}"))).chain([witness_of(path)]).collect()
+    ends.map(|end| path.join(format!("{DATABASE_NAME}{end}"))).chain([witness_of(path), seal_of(path)]).collect()
 }
 
 /// Makes the directory if it is missing (0700) and refuses one that is not safe.

@@ -351,7 +351,7 @@ pub(super) fn pause(
             .optional()?;
         Ok(PausedUntil(until))
     };
-    let about = account.0 * BUCKET_NUMBERS + i64::from(bucket_number(bucket));
+    let about = account.0.wrapping_mul(BUCKET_NUMBERS).wrapping_add(i64::from(bucket_number(bucket)));
     let PausedUntil(until) = transaction.once(about, look_up)?;
     Ok(until.map(|(timeline, until)| timelines.on_our_clock(timeline, until)))
 }

@@ -226,17 +226,22 @@ fn read_operation(
 
 /// The kinds of machines of operations whose numbers grow.
 struct KindPieces {
+    /// How many there are; no number is larger, whatever a damaged state says.
+    kinds: u32,
     /// First operation and kinds, the first piece last.
     pieces: Vec<(u32, Vec<u8>)>,
 }
 
 impl KindPieces {
     fn of(transaction: &Transaction<'_>, run: RunKey) -> Result<Self, SqlError> {
+        let kinds = transaction
+            .prepare_cached("SELECT count(*) FROM machine_kind WHERE run_key = ?1")?
+            .query_row([run.0], |row| row.get(0))?;
         let mut statement = transaction.prepare_cached(
             "SELECT first_operation, kinds FROM operation_kinds WHERE run_key = ?1 ORDER BY first_operation DESC",
         )?;
         let rows = statement.query_map([run.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(Self { pieces: rows.collect::<Result<_, _>>()? })
+        Ok(Self { kinds, pieces: rows.collect::<Result<_, _>>()? })
     }
 
     fn kind(&mut self, operation: u32) -> Option<u32> {
@@ -246,7 +251,7 @@ impl KindPieces {
             match kinds.get(position..position + size_of::<u32>()) {
                 Some(bytes) => {
                     let kind = u32::from_le_bytes(bytes.try_into().ok()?);
-                    return (kind != NO_KIND).then_some(kind);
+                    return (kind < self.kinds).then_some(kind);
                 }
                 None => self.pieces.pop(),
             };

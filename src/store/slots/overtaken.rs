@@ -34,7 +34,10 @@ impl Reader {
     /// # Errors
     /// [`StoreError`] when the database fails.
     pub async fn later_findings(&self, run: RunKey) -> Result<Vec<SlotWrite>, StoreError> {
-        self.connection.run(move |transaction| later_findings(transaction, run, &OperationState::ALL)).await
+        let find = move |transaction: &Transaction<'_>| {
+            later_findings(transaction, run, &OperationState::ALL, &mut Over::default())
+        };
+        self.connection.run(find).await
     }
 }
 
@@ -66,8 +69,15 @@ impl Store {
     }
 }
 
+/// Which of the runs that were looked at are over, although operations of theirs were never sent.
+type Over = HashMap<RunKey, bool>;
+
 /// As [`Reader::open_operations`] has it.
 pub(in crate::store) fn open_operations(transaction: &Transaction<'_>, run: RunKey) -> Result<u32, SqlError> {
+    count_open(transaction, run, &mut Over::default())
+}
+
+fn count_open(transaction: &Transaction<'_>, run: RunKey, over: &mut Over) -> Result<u32, SqlError> {
     let open: u32 = transaction
         .prepare_cached("SELECT count(*) FROM operation WHERE run_key = ?1 AND state IN (0, 4, 6)")?
         .query_row([run.0], |row| row.get(0))?;
@@ -78,7 +88,7 @@ pub(in crate::store) fn open_operations(transaction: &Transaction<'_>, run: RunK
     let overruling = overruling(transaction, run, false)?;
     writes.retain(|write| write.surely && overruling.contains(&write.run));
     let is_open = [OperationState::Pending, OperationState::Unknown, OperationState::Refused];
-    writes.extend(later_findings(transaction, run, &is_open)?);
+    writes.extend(later_findings(transaction, run, &is_open, over)?);
     // What was found was decided after the attempt whose number it bears.
     writes.sort_by_key(|write| write.attempt);
     let last = last_writes(writes);
@@ -103,29 +113,40 @@ fn later_findings(
     transaction: &Transaction<'_>,
     run: RunKey,
     states: &[OperationState],
+    over: &mut Over,
 ) -> Result<Vec<SlotWrite>, SqlError> {
-    let later: Vec<LaterRun> = transaction
+    let mut later: Vec<(LaterRun, bool)> = transaction
         .prepare_cached(
             "SELECT later.run_key, later.decided_after, later.input_path, EXISTS (
                  SELECT 1 FROM declaration_of_run AS own JOIN declaration_of_run AS other USING (name)
-                 WHERE other.run_key = later.run_key AND own.run_key = run.run_key)
+                 WHERE other.run_key = later.run_key AND own.run_key = run.run_key),
+                 later.state IN ('finished', 'revisited')
              FROM run AS later JOIN run USING (account_key, host)
              WHERE run.run_key = ?1 AND later.run_key <> ?1
-                 AND (later.state IN ('finished', 'revisited') OR later.state IN ('stopped', 'running') AND NOT EXISTS (
-                     SELECT 1 FROM operation WHERE operation.run_key = later.run_key AND operation.state IN (0, 4, 6)))
+                 AND later.state IN ('finished', 'revisited', 'stopped', 'running')
                  AND (later.asked_after, later.run_key) > (run.asked_after, run.run_key)
                  AND NOT EXISTS (SELECT 1 FROM run AS undo WHERE undo.kind = 'undo' AND undo.input_path = ?2 || later.run_id)
              ORDER BY later.asked_after, later.run_key",
         )?
         .query_map(params![run.0, UNDO_PREFIX], |row| {
-            Ok(LaterRun {
+            let later = LaterRun {
                 key: RunKey(row.get(0)?),
                 decided_after: AttemptKey(row.get(1)?),
                 is_everywhere: is_retagging_of_all(&row.get::<String>(2)?),
                 is_of_same_rules: row.get(3)?,
-            })
+            };
+            Ok((later, row.get(4)?))
         })?
         .collect::<Result<_, _>>()?;
+    // The last first: what became of a run that was left hangs on those after it alone.
+    for (later, is_over) in later.iter_mut().rev().filter(|(_, is_finished)| !is_finished) {
+        *is_over = match over.get(&later.key) {
+            Some(known) => *known,
+            None => count_open(transaction, later.key, over)? == 0,
+        };
+        over.insert(later.key, *is_over);
+    }
+    let later: Vec<LaterRun> = later.into_iter().filter_map(|(later, is_over)| is_over.then_some(later)).collect();
     if later.is_empty() {
         return Ok(Vec::new());
     }

@@ -352,6 +352,27 @@ async fn the_later_wish_is_the_one_that_was_asked_for_later_and_counts_wherever_
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_run_found_counts_once_a_later_one_has_done_all_that_was_open_of_it() {
+    let place = Place::new();
+    let process = place.process().await;
+    let absent = Held::Absent;
+    let oldest = process.run("oldest", &[("+A", absent), ("+A", absent), ("High", NORMAL)]).await;
+    let left = process.run("left", &[("High", NORMAL), ("+B", absent), ("Normal", NORMAL)]).await;
+    process.store.set_run_state(left, RunState::Stopped).await.expect("the store works");
+    let found = async || process.store.later_findings(oldest).await.expect("the store works").len();
+    for (change, expected) in [("High", 0), ("+B", 1)] {
+        assert_eq!(found().await, 0, "something of it is open");
+        let changes =
+            [("High", NORMAL), ("+B", absent)].map(|(one, before)| (one, if one == change { before } else { absent }));
+        let number = u32::from(change == "+B");
+        let later = process.run(change, &changes).await;
+        process.done(later, &[number]).await;
+        process.store.set_run_state(later, RunState::Finished).await.expect("the store works");
+        assert_eq!(found().await, expected, "{change}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_run_did_before_it_was_asked_for_again_is_its_later_word_too() {
     let place = Place::new();
     let process = place.process().await;

@@ -20,6 +20,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::plausible::WALL_TIME_DOUBT_MICROSECONDS;
+use super::seal;
 use super::timelines::{Timelines, enter_alone};
 use super::unknown_calls::{Uncertainty, UnknownCallsOf, unknown};
 use super::witness::{self, WitnessRecord, system_time_microseconds};
@@ -289,6 +290,7 @@ pub(in crate::store) fn put_in_order(file: &Path) -> Result<(), StoreError> {
     if has_form {
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
         witness::confirm(file.parent().unwrap_or(file), file)?;
+        seal::write(&connection, file)?;
     }
     Ok(())
 }

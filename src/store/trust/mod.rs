@@ -1,4 +1,4 @@
-//! Whether the state can be believed: intact ([`soundness`]), the one that was left ([`custody`], by the [`witness`]), its files
+//! Whether the state can be believed: intact ([`soundness`], and by its [`seal`]), the one that was left ([`custody`], by the [`witness`]), its files
 //! still the same in the middle of a run ([`presence`], [`journal`]), with times that make sense ([`plausible`], over several
 //! clocks [`timelines`], which were not always read: [`unread`]); and what nobody knows where that is not so ([`unknown_calls`]).
 
@@ -6,6 +6,7 @@ pub(super) mod custody;
 pub(super) mod journal;
 pub(super) mod plausible;
 pub(super) mod presence;
+pub(super) mod seal;
 pub(super) mod soundness;
 pub(super) mod timelines;
 pub(super) mod unknown_calls;

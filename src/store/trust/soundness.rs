@@ -9,14 +9,30 @@ use std::path::Path;
 use rusqlite::Connection;
 use rusqlite::ffi;
 
+use super::seal::Look;
+use crate::store::StoreError;
+
 /// The length up to which a file is looked through every time: that takes a tenth of a second at most.
 const SMALL: u64 = 8 << 20;
 
-/// Looks for damage.
+/// Looks for damage in a database that was just opened, and looked at by its seal before.
+///
+/// # Errors
+/// The first damage that is found.
+pub(in crate::store) fn check(connection: &Connection, file: &Path, sealed: Option<Look>) -> Result<(), StoreError> {
+    match sealed.map(|look| look.judge(connection, file)) {
+        // Whoever left it has looked through it.
+        Some(Ok(true)) => Ok(()),
+        Some(Err(changed)) => Err(changed),
+        Some(Ok(false)) | None => check_pages(connection, file).map_err(|error| StoreError::database(file, error)),
+    }
+}
+
+/// Looks for damage as far as that takes no time.
 ///
 /// # Errors
 /// The first damage that is found, as `SQLite` describes it.
-pub(in crate::store) fn check(connection: &Connection, file: &Path) -> Result<(), rusqlite::Error> {
+pub(in crate::store) fn check_pages(connection: &Connection, file: &Path) -> Result<(), rusqlite::Error> {
     let page_size: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     let pages: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
     if u64::from(page_size) * u64::from(pages) > SMALL && !is_cut(file, page_size, pages) {
@@ -65,16 +81,16 @@ mod tests {
         let pages = connection.pragma_query_value(None, "page_count", |row| row.get(0)).expect("a count");
         let length = file.metadata().expect("a file").len();
         assert!(is_cut(&file, 4096, pages), "its end is in the journal: {length}");
-        assert!(check(&connection, &file).is_ok());
+        assert!(check_pages(&connection, &file).is_ok());
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("a checkpoint");
         assert!(!is_cut(&file, 4096, pages));
-        assert!(check(&connection, &file).is_ok());
+        assert!(check_pages(&connection, &file).is_ok());
         let length = file.metadata().expect("a file").len();
         let shorter = std::fs::File::options().write(true).open(&file).expect("a file").set_len(length - 4096);
         shorter.expect("a shorter one");
         assert!(is_cut(&file, 4096, pages));
         drop(connection);
-        assert!(check(&Connection::open(&file).expect("a database"), &file).is_err());
+        assert!(check_pages(&Connection::open(&file).expect("a database"), &file).is_err());
     }
 
     #[test]
@@ -90,12 +106,12 @@ mod tests {
                 "CREATE TABLE t (x TEXT); CREATE INDEX i ON t (x); INSERT INTO t VALUES (hex(zeroblob(9000)))",
             )
             .expect("a table");
-        assert!(check(&connection, &file).is_ok());
+        assert!(check_pages(&connection, &file).is_ok());
         drop(connection);
         let mut writer = File::options().write(true).open(&file).expect("a file");
         writer.seek(io::SeekFrom::Start(4096)).expect("a second page");
         writer.write_all(&[0xA5; 4096]).expect("our own file");
-        let found = check(&Connection::open(&file).expect("a database"), &file);
+        let found = check_pages(&Connection::open(&file).expect("a database"), &file);
         assert!(
             found.as_ref().is_err_and(|error| error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt)),
             "{found:?}"

@@ -48,6 +48,15 @@ const COUNTS_NOWHERE: &str =
     "(timeline_key NOT IN (SELECT timeline_key FROM timeline) OR (timeline_key = ?2 AND ended < ?3))
     AND attempt_key < (SELECT max(attempt_key) FROM attempt)";
 
+/// What must hold of a run that may be deleted, in order.
+const IS_DEAD: &str = "process_key IN (SELECT process_key FROM process WHERE ended = 1)";
+/// The same where that is because of its age. It was left alone for long enough, and so was every earlier run of its account:
+/// whoever goes on with one of those, or takes it back, must know what was asked for later.
+const IS_OLD: &str = "last_activity_at < ?1 AND NOT EXISTS (SELECT 1 FROM run AS earlier
+    WHERE earlier.account_key = run.account_key AND earlier.run_key < run.run_key AND earlier.state NOT IN (?2, ?3)
+        AND (earlier.last_activity_at >= ?1
+            OR earlier.process_key NOT IN (SELECT process_key FROM process WHERE ended = 1)))";
+
 /// Runs that are kept although they are old by a clock that has jumped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptInDoubt {
@@ -57,7 +66,8 @@ pub struct KeptInDoubt {
 }
 
 impl Store {
-    /// Deletes runs without a living process whose last activity is longer ago than `keep`, and those that never began;
+    /// Deletes runs without a living process whose last activity is longer ago than `keep`, as long as no earlier one of their
+    /// account is kept, and those that never began;
     /// attempts that belong to no run and are older than that, unless the ledger may still need them; and the traces of
     /// dead processes. Room in the file is returned to the disk if there is much of it. Where the clock has jumped, nothing
     /// goes because of its age, and what is kept for that reason is told.
@@ -196,9 +206,7 @@ impl Store {
 
 fn mark_old_runs(transaction: &Transaction<'_>, kept_from: i64) -> Result<(), SqlError> {
     transaction.execute(
-        "UPDATE run SET state = ?2
-         WHERE process_key IN (SELECT process_key FROM process WHERE ended = 1)
-             AND (last_activity_at < ?1 OR state = ?3)",
+        &format!("UPDATE run SET state = ?2 WHERE {IS_DEAD} AND ({IS_OLD} OR state = ?3)"),
         params![kept_from, RunState::Removing.as_str(), RunState::Preparing.as_str()],
     )?;
     Ok(())
@@ -206,9 +214,8 @@ fn mark_old_runs(transaction: &Transaction<'_>, kept_from: i64) -> Result<(), Sq
 
 fn count_old_runs(transaction: &Transaction<'_>, kept_from: i64) -> Result<u64, SqlError> {
     transaction.query_row(
-        "SELECT count(*) FROM run WHERE last_activity_at < ?1 AND state <> ?2
-             AND process_key IN (SELECT process_key FROM process WHERE ended = 1)",
-        params![kept_from, RunState::Removing.as_str()],
+        &format!("SELECT count(*) FROM run WHERE {IS_DEAD} AND {IS_OLD} AND state NOT IN (?2, ?3)"),
+        params![kept_from, RunState::Removing.as_str(), RunState::Preparing.as_str()],
         |row| row.get::<u32>(0).map(u64::from),
     )
 }

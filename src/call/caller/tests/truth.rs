@@ -212,11 +212,43 @@ async fn every_wait_to_try_again_tells_why_and_which_try_comes_next() {
     assert_eq!(told.reports.iter().filter_map(repeat).collect::<Vec<_>>(), expected);
 }
 
+/// Has a token whenever it is asked, and none any more when a call is about to leave.
+struct SignedOut;
+
+#[async_trait]
+impl Transport for SignedOut {
+    async fn prepare(&self) -> Result<(), SignInError> {
+        Ok(())
+    }
+
+    async fn send(&self, _request: &ApiRequest) -> Result<(Answer, TokenGeneration), SignInError> {
+        Err(SignInError::Settings { problem: "the token was refused".into(), hint: None })
+    }
+
+    async fn renew(&self, _refused: TokenGeneration) -> Result<(), SignInError> {
+        Ok(())
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_to_everybody_is_no_outcome_of_any_machine_in_a_bulk_call() {
+async fn a_call_that_never_left_is_taken_back() {
+    let bench = Bench::new(Arc::new(SignedOut), clock(), Change::DeviceValue(DeviceValue::High), 1).await;
+    let operation = CallOperation { id: OperationId(0), history: History::default() };
+    let (end, reports) = bench.perform(set_value("aa"), vec![operation]).await;
+    assert!(matches!(end, CallEnd::Aborted(AbortCause::SignIn(_), None)), "{end:?}");
+    let told = |is_told: fn(&Phase) -> bool| reports.iter().filter(|report| is_told(&report.phase)).count();
+    let sent = told(|phase| matches!(phase, Phase::Sending { kind: crate::api::CallKind::Value, .. }));
+    let taken_back = told(|phase| matches!(phase, Phase::NotSent { kind: crate::api::CallKind::Value, .. }));
+    assert_eq!((sent, taken_back), (1, 1), "{reports:?}");
+    assert_eq!(bench.stored().await, [(OperationState::Pending, false)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_to_everybody_is_the_outcome_of_each_machine_of_a_bulk_call() {
     for (status, may_be_done) in [(302, true), (307, false), (401, false), (407, false)] {
         let told = made(add_tag_to_all(), &[refusal(status)], History::default()).await;
-        assert!(matches!(told.end, CallEnd::Aborted(_, None)), "{status}: {:?}", told.end);
-        assert_eq!(told.stored, [(OperationState::Pending, may_be_done); 3], "{status}");
+        let CallEnd::Aborted(_, Some(outcome)) = &told.end else { panic!("{status}: {:?}", told.end) };
+        assert_eq!(outcome.status == Status::Unknown, may_be_done, "{status}");
+        assert_eq!(told.stored, [(OperationState::Refused, may_be_done); 3], "{status}");
     }
 }

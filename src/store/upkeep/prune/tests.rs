@@ -192,6 +192,26 @@ async fn runs_go_when_nothing_has_happened_in_them_for_long_and_nobody_is_at_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_stays_as_long_as_one_that_came_before_it() {
+    let place = Place::new();
+    for name in ["first", "left", "later"] {
+        place.process().await.finish(name, 3).await;
+        tokio::time::sleep(DAY).await;
+    }
+    tokio::time::sleep(MONTHS).await;
+    let process = place.process().await;
+    let left = process.store.run_by_id("left").await.expect("it is there").key;
+    process.store.take_over(left).await.expect("the store works");
+    process.prune(MONTHS).await;
+    let names = async || place.runs().await.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(names().await, ["left", "later"]);
+    drop(process);
+    tokio::time::sleep(MONTHS + DAY).await;
+    place.process().await.prune(MONTHS).await;
+    assert_eq!(names().await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clock_that_jumps_deletes_nothing_until_it_has_gone_on_for_a_day() {
     let mut place = Place::new();
     let first = place.process().await;
