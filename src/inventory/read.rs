@@ -395,10 +395,8 @@ impl<T: Transport> Reading<'_, T> {
                 self.sent_at = Some(self.clock.boot_time());
                 self.tell(InventoryEvent::Progress);
             }
-            Phase::NotSent { is_repeat, .. } => {
-                self.progress.calls = self.progress.calls.saturating_sub(1);
-                self.progress.retried = self.progress.retried.saturating_sub(u64::from(*is_repeat));
-                self.sent_at = None;
+            Phase::NotSent { .. } => {
+                (self.progress.calls, self.sent_at) = (self.progress.calls.saturating_sub(1), None);
             }
             Phase::Answered { retry, throttled } => {
                 self.progress.throttled += u64::from(*throttled);

@@ -174,7 +174,7 @@ fn a_state_that_is_cut_or_overwritten_in_place_in_mid_run_stops_the_calls_and_th
         (|running| running.program().signal(Signal::BUS), "tagfleet.sqlite3-shm was cut or overwritten"),
         (
             |running| {
-                let database = rusqlite::Connection::open(running.folder().path(DATABASE)).expect("a database");
+                let database = running.folder().database();
                 database.busy_timeout(std::time::Duration::from_secs(10)).expect("a time-out");
                 database.execute_batch("DELETE FROM operation; DELETE FROM run").expect("our own database");
             },
@@ -229,7 +229,7 @@ fn results_whose_rows_are_not_all_there_are_refused_and_say_how_many_are() {
     let applied = Rehearsal::at(&sandbox).in_folder(&folder).rows(&rows_adding("A", 30)).with("--json").run().exits(0);
     let run_id = applied.summary()["run_id"].as_str().expect("the run").to_owned();
     let damage = |sql: &str| {
-        let database = rusqlite::Connection::open(folder.path(DATABASE)).expect("a database");
+        let database = folder.database();
         database.execute_batch(sql).expect("our own database");
     };
     let results = || folder.run(&["results", &run_id, "-o", "again.csv"]);
@@ -267,9 +267,52 @@ fn results_whose_rows_are_not_all_there_are_refused_and_say_how_many_are() {
 }
 
 #[test]
+fn a_run_whose_operations_are_not_those_that_it_began_with_is_not_gone_on_with() {
+    for harm in [
+        "UPDATE tag SET tag = 'B'",
+        "UPDATE operation SET machine = replace(machine, '0', '2') WHERE operation_number = 150",
+        "UPDATE operation SET change_kind = 1 - change_kind WHERE operation_number = 150",
+        "DELETE FROM operation WHERE operation_number = 150",
+        "DELETE FROM input_chunk",
+    ] {
+        let (folder, sandbox) = killed();
+        let database = folder.database();
+        database.execute_batch(&format!("PRAGMA foreign_keys = OFF; {harm}")).expect("our own database");
+        drop(database);
+        let before = sandbox.machines().len();
+        let mut process = folder.command();
+        process.args(["resume", "--yes", "--quota", "off"]).envs(sandbox.variables().iter().cloned());
+        let ended = crate::process::Program::start(process, None, true).end();
+        assert_eq!(ended.status, Some(7), "{harm}: {}", ended.messages);
+        assert!(ended.messages.contains("is damaged in the state database: "), "{harm}: {}", ended.messages);
+        assert_eq!(sandbox.machines().len(), before, "{harm}: nothing was sent");
+    }
+}
+
+#[test]
+fn what_changed_after_a_command_has_ended_is_noticed_by_the_next() {
+    let folder = Folder::new();
+    let sandbox = Sandbox::start("");
+    Rehearsal::at(&sandbox).in_folder(&folder).rows(&rows_adding("Tag-Alpha", 3)).run().exits(0);
+    let whole = folder.read(DATABASE).expect("a database");
+    let places: Vec<usize> = (0..whole.len()).filter(|at| whole[*at..].starts_with(b"Tag-Alpha")).collect();
+    assert!(places.len() > 2, "{places:?}");
+    for place in places {
+        let mut bytes = whole.clone();
+        bytes[place + 8] = b'c';
+        folder.write("state/tagfleet.sqlite3", bytes);
+        let ended = folder.run(&["runs"]);
+        assert_eq!(ended.status, Some(7), "{place}: {}", ended.messages);
+        assert!(ended.messages.contains("its content has changed since tagfleet left it"), "{}", ended.messages);
+    }
+    folder.write("state/tagfleet.sqlite3", whole);
+    assert_eq!(folder.run(&["runs"]).status, Some(0));
+}
+
+#[test]
 fn results_go_where_the_run_wanted_them_only_if_that_can_be_a_file_of_results() {
     let (folder, sandbox) = killed();
-    let database = rusqlite::Connection::open(folder.path(DATABASE)).expect("a database");
+    let database = folder.database();
     database.execute("UPDATE run SET results_path = '/dev/null'", []).expect("our own database");
     drop(database);
     let mut process = folder.command();

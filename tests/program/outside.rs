@@ -215,7 +215,7 @@ fn what_stands_in_the_database_is_shown_as_if_it_had_come_today() {
     let summary: Value = serde_json::from_slice(&applied.output).expect("an object");
     let run = summary["run_id"].as_str().expect("a name");
     // As an earlier version may have stored it, or somebody else.
-    let database = rusqlite::Connection::open(folder.path("state/tagfleet.sqlite3")).expect("a database");
+    let database = folder.database();
     let raw = format!("{HOSTILE}{CANARY}");
     let facts = "UPDATE operation SET error_code = ?1, error_message = ?1, request_id = ?1, before = ?1, after = ?1";
     assert_eq!(database.execute(facts, [&raw]).expect("a table"), 2);

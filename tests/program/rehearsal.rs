@@ -53,6 +53,13 @@ impl Folder {
         }
     }
 
+    /// The state database, for whoever changes it by hand and wants it to be taken all the same.
+    pub(crate) fn database(&self) -> rusqlite::Connection {
+        // A state without one is that of a process that was killed, or of an older program.
+        let _there_is_none = std::fs::remove_file(self.path("state/tagfleet.seal"));
+        rusqlite::Connection::open(self.path("state/tagfleet.sqlite3")).expect("a database")
+    }
+
     /// What a file in it holds; `None` when there is no such file.
     pub(crate) fn read(&self, name: &str) -> Option<Vec<u8>> {
         std::fs::read(self.path(name)).ok()

@@ -226,7 +226,7 @@ fn a_run_that_stopped_says_why_and_how_to_go_on_and_one_whose_process_died_has_a
 #[test]
 fn a_run_of_which_nothing_was_noted_has_a_page_too() {
     let outcome = mixed_run("").exits(1);
-    let state = rusqlite::Connection::open(outcome.folder().path("state/tagfleet.sqlite3")).expect("a state");
+    let state = outcome.folder().database();
     state
         .execute_batch("DELETE FROM sitting; DELETE FROM machine_kind; DELETE FROM operation_kinds;")
         .expect("an older version");
@@ -244,7 +244,7 @@ fn a_run_of_which_nothing_was_noted_has_a_page_too() {
 #[test]
 fn what_others_have_written_into_the_state_is_escaped() {
     let outcome = Rehearsal::new().rows("#1,A,Add,\n").with("--json").run().exits(0);
-    let state = rusqlite::Connection::open(outcome.folder().path("state/tagfleet.sqlite3")).expect("a state");
+    let state = outcome.folder().database();
     let hostile = "<i>\u{1b}[31m\u{202e}\u{2028}";
     state.execute("UPDATE sitting SET version = ?1", [hostile]).expect("our own state");
     state.execute("UPDATE attempt SET call_kind = ?1", [hostile]).expect("our own state");

@@ -71,6 +71,20 @@ fn resume_goes_on_without_the_file_and_writes_everything_once() {
 }
 
 #[test]
+fn a_run_that_is_finished_ends_as_it_had_ended_when_it_is_resumed() {
+    let (sandbox, folder) = (Sandbox::holding(&[1, 2]), Folder::new());
+    let metrics = || String::from_utf8(folder.read("run.prom").expect("metrics")).expect("text");
+    for (rows, status, failed) in [("#1,A,Add,\n#9,A,Add,", 1, 1), ("#1,B,Add,\n#2,B,Add,", 0, 0)] {
+        let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).rows(rows).with("--fresh --json");
+        let run = rehearsal.run().exits(status).summary()["run_id"].as_str().expect("a name").to_owned();
+        let ended = command(&sandbox, &folder, &format!("resume {run} --yes --json --metrics-file run.prom"));
+        assert_eq!(ended.status, Some(status), "{}", ended.messages);
+        assert_eq!(ended.object()["exit_status"], status, "{}", ended.messages);
+        assert!(metrics().contains(&format!("status=\"failed\"}} {failed}")), "{}", metrics());
+    }
+}
+
+#[test]
 fn the_same_command_goes_on_whatever_the_order_of_the_rows() {
     let (sandbox, folder) = (slow_sandbox(), Folder::new());
     let rows = rows_adding("A", ROWS);

@@ -27,6 +27,30 @@ fn a_secret_in_a_note_is_not_kept() {
 }
 
 #[test]
+fn a_key_that_was_put_where_its_path_belongs_is_not_shown() {
+    let block = "MIIEvgIBADANBgkqhkiG9w0BAQEFAASC".repeat(10);
+    let key = format!("-----BEGIN PRIVATE KEY-----\n{block}\n-----END PRIVATE KEY-----\n");
+    for (variable, text) in [
+        ("AZURE_CLIENT_CERTIFICATE_PATH", &key),
+        ("AZURE_CLIENT_CERTIFICATE_PATH", &block),
+        ("AZURE_FEDERATED_TOKEN_FILE", &block),
+    ] {
+        for line in ["apply input.csv --yes", "apply input.csv --yes --json", "check", "check --json", "config"] {
+            let folder = Folder::new();
+            folder.write("input.csv", format!("machineId,tag,action\n{},A,Add\n", crate::machines::id(1)));
+            let mut process = folder.command();
+            process.args(line.split(' ')).env(variable, text).env("TAGFLEET_BASE_URL", "http://127.0.0.1:9");
+            process.env("AZURE_TENANT_ID", "5a5a0000-0000-4000-8000-000000000001");
+            process.env("AZURE_CLIENT_ID", "5a5a0000-0000-4000-8000-000000000002");
+            let ended = process.output().expect("it ends");
+            let said = [ended.stdout, ended.stderr].concat();
+            assert!(contains(&said, b"***"), "{line} {variable}: {}", String::from_utf8_lossy(&said));
+            assert!(!contains(&said, block[..32].as_bytes()), "{line} {variable}: {}", String::from_utf8_lossy(&said));
+        }
+    }
+}
+
+#[test]
 fn a_client_secret_is_found_nowhere() {
     let faults = "--latency 5ms --fault unauthorized=5% --fault html=5% --fault reset=5% --fault unavailable=5% \
                   --fault-limit 6";

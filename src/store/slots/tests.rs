@@ -360,15 +360,12 @@ async fn what_a_run_found_counts_once_a_later_one_has_done_all_that_was_open_of_
     let left = process.run("left", &[("High", NORMAL), ("+B", absent), ("Normal", NORMAL)]).await;
     process.store.set_run_state(left, RunState::Stopped).await.expect("the store works");
     let found = async || process.store.later_findings(oldest).await.expect("the store works").len();
-    for (change, expected) in [("High", 0), ("+B", 1)] {
+    for (number, change, expected) in [(0, ("High", NORMAL), 0), (1, ("+B", absent), 1)] {
         assert_eq!(found().await, 0, "something of it is open");
-        let changes =
-            [("High", NORMAL), ("+B", absent)].map(|(one, before)| (one, if one == change { before } else { absent }));
-        let number = u32::from(change == "+B");
-        let later = process.run(change, &changes).await;
+        let later = process.run(change.0, &[change, change][..=number as usize]).await;
         process.done(later, &[number]).await;
         process.store.set_run_state(later, RunState::Finished).await.expect("the store works");
-        assert_eq!(found().await, expected, "{change}");
+        assert_eq!(found().await, expected, "{change:?}");
     }
 }
 
