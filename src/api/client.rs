@@ -18,7 +18,7 @@ use super::loss::{Loss, LossKind};
 use super::network::NetworkError;
 use super::sign_in::{BearerToken, SignIn, SignInError};
 use super::{ApiRequest, Method, TokenGeneration, Transport};
-use crate::outside::{CERTIFICATES_MAXIMUM_BYTES, read_at_once, shown};
+use crate::outside::{self, shown};
 
 /// How long a connection may take to come about.
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(10);
@@ -154,7 +154,7 @@ impl ClientSettings {
 
 fn read_certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ClientError> {
     let unreadable = |source| ClientError::CertificateFile { path: path.to_owned(), source };
-    let bytes = match read_at_once(path, CERTIFICATES_MAXIMUM_BYTES) {
+    let bytes = match outside::read_certificates(path) {
         Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => Vec::new(),
         read => read.map_err(unreadable)?,
     };
@@ -225,7 +225,7 @@ impl Client {
         let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
         Response {
             status: status.as_u16(),
-            retry_after: header(RETRY_AFTER.as_str()),
+            retry_after: longest_wait(headers),
             date: header(DATE.as_str()),
             location: header(LOCATION.as_str()).map(|location| self.host_of(&location)),
             request_id: REQUEST_ID_HEADERS.iter().find_map(|name| header(name)),
@@ -275,6 +275,12 @@ impl Transport for Client {
     }
 }
 
+/// What `Retry-After` says. Where a gateway adds one of its own, the longest counts: to come earlier keeps a caller refused.
+fn longest_wait(headers: &HeaderMap) -> Option<String> {
+    let said = headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
+    said.max_by_key(|text| text.trim().parse::<u64>().unwrap_or_default()).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -288,6 +294,23 @@ mod tests {
         match parse_base_url(text, allowed) {
             Ok(url) => Ok(url.to_string()),
             Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn of_several_waits_the_longest_counts() {
+        for (said, expected) in [
+            (&[][..], None),
+            (&["1"], Some("1")),
+            (&["1", "99999"], Some("99999")),
+            (&["99999", "1"], Some("99999")),
+            (&["Wed, 21 Oct 2015 07:28:00 GMT", " 7 "], Some(" 7 ")),
+        ] {
+            let mut headers = HeaderMap::new();
+            for text in said {
+                headers.append(RETRY_AFTER, text.parse().expect("a value"));
+            }
+            assert_eq!(longest_wait(&headers).as_deref(), expected, "{said:?}");
         }
     }
 

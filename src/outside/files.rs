@@ -7,7 +7,7 @@ use std::path::Path;
 use secrecy::{SecretBox, SecretString};
 
 /// A file of certificates is no larger: the roots of a whole system take a quarter of that.
-pub(crate) const CERTIFICATES_MAXIMUM_BYTES: u64 = 1024 * 1024;
+const CERTIFICATES_MAXIMUM_BYTES: u64 = 1024 * 1024;
 /// Larger than any token, secret or certificate with its chain.
 const SECRET_MAXIMUM_BYTES: u64 = 256 * 1024;
 
@@ -19,6 +19,15 @@ pub(crate) fn read_at_once(path: &Path, maximum_bytes: u64) -> io::Result<Vec<u8
     let mut content = Vec::new();
     read_bounded(open_at_once(path)?, maximum_bytes, &mut content)?;
     Ok(content)
+}
+
+/// Reads a file of certificates, without the byte order mark that Windows puts before a text.
+///
+/// # Errors
+/// If it cannot be read, or is larger than such files are.
+pub(crate) fn read_certificates(path: &Path) -> io::Result<Vec<u8>> {
+    let content = read_at_once(path, CERTIFICATES_MAXIMUM_BYTES)?;
+    Ok(content.strip_prefix(b"\xef\xbb\xbf").map(<[u8]>::to_vec).unwrap_or(content))
 }
 
 /// Reads a small file that holds a secret: its text without a byte order mark.

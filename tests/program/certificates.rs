@@ -144,4 +144,6 @@ fn the_root_that_ca_file_names_is_trusted() {
     let outcome = run_against(&case, &server, &root, false);
     assert_eq!(outcome.exits(0).statuses(), ["succeeded"; 3]);
     assert_eq!(tenant.holds(1).0, ["A"]);
+    // As Windows writes texts.
+    run_against(&case, &server, &format!("\u{feff}{root}"), false).exits(0);
 }

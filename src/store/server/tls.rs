@@ -12,7 +12,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, Signa
 use rustls_platform_verifier::Verifier;
 use tokio_postgres_rustls_improved::MakeRustlsConnect;
 
-use crate::outside::{CERTIFICATES_MAXIMUM_BYTES, read_at_once};
+use crate::outside::read_certificates;
 use crate::store::engine::sql::SqlError;
 
 /// What the server must prove.
@@ -49,7 +49,7 @@ pub(super) fn connector(proof: Proof, certificates: Option<&Path>) -> Result<Opt
 fn verifier(provider: &Arc<CryptoProvider>, certificates: Option<&Path>) -> Result<Verifier, SqlError> {
     let Some(path) = certificates else { return Verifier::new(Arc::clone(provider)).map_err(SqlError::Tls) };
     let unreadable = |source| SqlError::File { path: path.to_owned(), source };
-    let pem = read_at_once(path, CERTIFICATES_MAXIMUM_BYTES).map_err(unreadable)?;
+    let pem = read_certificates(path).map_err(unreadable)?;
     let roots: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|error| unreadable(std::io::Error::other(error)))?;

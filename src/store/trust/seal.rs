@@ -21,7 +21,7 @@ use crate::store::engine::file_names::{journal_of, seal_of};
 use crate::store::files::directory;
 
 /// How much is read at once.
-const PIECE_BYTES: usize = 1 << 18;
+const PIECE_BYTES: i32 = 1 << 18;
 /// More than a seal has.
 const LONGEST: u64 = 256;
 
@@ -47,7 +47,7 @@ impl Sum {
     #[expect(unsafe_code, reason = "nothing else tells the handle of the engine's file")]
     fn of(connection: &Connection) -> Option<Self> {
         let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
-        let (mut length, mut piece) = (0, vec![0_u8; PIECE_BYTES]);
+        let (mut length, mut piece) = (0, vec![0_u8; PIECE_BYTES as usize]);
         let mut hasher = Hasher::new();
         // SAFETY: the connection is borrowed, so it is open and nobody else uses it, and the engine keeps the handle of its
         // file as long as it is (<https://sqlite.org/c3ref/c_fcntl_begin_atomic_write.html>). What is read fits into `piece`.
@@ -55,14 +55,14 @@ impl Sum {
             let answer: *mut *mut ffi::sqlite3_file = &raw mut file;
             let asked = ffi::SQLITE_FCNTL_FILE_POINTER;
             let told = ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), asked, answer.cast());
-            let methods = (told == ffi::SQLITE_OK).then(|| file.as_ref()).flatten()?.pMethods.as_ref()?;
+            let methods = (told == ffi::SQLITE_OK).then_some(file.as_ref()).flatten()?.pMethods.as_ref()?;
             let (read, length_of) = (methods.xRead?, methods.xFileSize?);
             if length_of(file, &raw mut length) != ffi::SQLITE_OK {
                 return None;
             }
             let mut position = 0;
             while position < length {
-                let count = i32::try_from(length - position).unwrap_or(i32::MAX).min(PIECE_BYTES as i32);
+                let count = i32::try_from(length - position).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
                 if read(file, piece.as_mut_ptr().cast(), count, position) != ffi::SQLITE_OK {
                     return None;
                 }
