@@ -225,15 +225,16 @@ impl Dispatcher {
         if let Some(notice) = notice {
             self.notice(notice);
         }
-        for (operation, outcome) in outcomes {
-            let succeeded = outcome.status == Status::Succeeded;
-            self.take_outcome(operation, outcome, named, bulk_was_refused && succeeded);
-        }
+        // The reason comes before the outcomes that it has: many of them would be one of their own.
         match sequel {
             WriteConsequence::GoOn => {}
             WriteConsequence::Late => self.stopping.note_late_call(),
             WriteConsequence::Close(reason) => self.close(bucket, reason),
             WriteConsequence::Stop(reason) => self.stop(reason),
+        }
+        for (operation, outcome) in outcomes {
+            let succeeded = outcome.status == Status::Succeeded;
+            self.take_outcome(operation, outcome, named, bulk_was_refused && succeeded);
         }
     }
 

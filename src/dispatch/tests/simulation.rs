@@ -17,7 +17,7 @@ mod unanswered;
 
 use std::collections::BTreeSet;
 
-use self::service::{CALM, Outage, STORMY, Service, Trouble, Weather};
+use self::service::{CALM, Outage, REFUSING, STORMY, Service, Trouble, Weather};
 use super::fixtures::{Silent, begin, clock, gate, machine};
 use super::*;
 use crate::model::OperationId;

@@ -38,6 +38,8 @@ pub(super) const CALM: Weather = Weather {
     throttled: 0,
     unauthorized: 0,
 };
+/// Nobody is let in.
+pub(super) const REFUSING: Weather = Weather { unauthorized: 1000, ..CALM };
 pub(super) const STORMY: Weather = Weather {
     unavailable: 50,
     reset_before: 30,

@@ -31,6 +31,18 @@ async fn who_was_in_a_call_that_another_machine_spoiled_bears_no_error_of_its() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_was_in_a_call_that_is_refused_to_everybody_has_that_for_an_answer() {
+    let operations = (0..40).map(|number| (machine(number), Change::Tag(TagAction::Add, TagNumber(2)))).collect();
+    let simulation = Simulation::new(1, operations, "100/1s", REFUSING, 50).await;
+    let (reason, progress) = simulation.run(simulation.settings(1, "100/1s")).await;
+    assert!(matches!(reason, EndReason::Aborted(_)), "{reason:?}");
+    let states = simulation.states().await;
+    let refused = states.iter().filter(|state| **state == OperationState::Refused).count();
+    assert!(refused > 1, "{states:?}");
+    assert_eq!(progress.count(Status::Failed), refused as u64, "what is told goes by what is stored");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drain_while_the_last_add_waits_leaves_the_removes_to_whoever_goes_on() {
     let quota = "1/10m";
     let simulation = Simulation::new(1, swaps(2), quota, CALM, 50).await;
