@@ -202,6 +202,8 @@ pub(super) async fn carry_into(
     let run = *run;
     let on_slot: HashMap<Slot, OperationId> =
         numbers.iter().map(|(operation, number)| (operation.slot(), *number)).collect();
+    // A name may stand for the machine that it led to before, since the run was asked for.
+    let new_run = NewRun { operations_digest: operations_digest(planned), ..new_run };
     let successor = record(store, new_run, input, planned, true).await?;
     let mut written_before = HashSet::new();
     let mut last = None;

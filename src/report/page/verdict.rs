@@ -82,13 +82,18 @@ impl Verdict {
 impl Rows {
     /// Of a run that ended before its first change, and that nobody can go on with.
     fn given_up(&self) -> (Tone, String) {
-        let rows = counted(self.all, "row", "rows");
-        (Tone::Bad, format!("The run was given up before its first change: none of {rows} is done"))
+        let none = match self.all {
+            1 => "its 1 row is not".to_owned(),
+            all => format!("none of {} is", counted(all, "row", "rows")),
+        };
+        (Tone::Bad, format!("The run was given up before its first change: {none} done"))
     }
 
     fn judged(&self, condition: RunCondition, has_ended: bool) -> (Tone, String) {
         let Self { all, done, tolerated, wrong, unknown, left } = *self;
         let rows = counted(all, "row", "rows");
+        // One row alone is, whether or not it is counted.
+        let one = u64::from(all == 1);
         let of_all = |count: u64| format!("{} of {rows}", group_digits(count));
         match condition {
             RunCondition::Preparing => (Tone::Doubtful, "The run is being prepared; nothing was sent yet".to_owned()),
@@ -96,12 +101,12 @@ impl Rows {
                 (Tone::Bad, "The run never began: its process died before the first call".to_owned())
             }
             RunCondition::Running => {
-                (Tone::Doubtful, format!("The run is under way: {} done so far", are(done, &of_all(done))))
+                (Tone::Doubtful, format!("The run is under way: {} done so far", are(done.max(one), &of_all(done))))
             }
             RunCondition::Unfinished => {
                 let how =
                     if has_ended { "The run is unfinished" } else { "The run is unfinished, since its process died" };
-                (Tone::Doubtful, format!("{how}: {} done", are(done, &of_all(done))))
+                (Tone::Doubtful, format!("{how}: {} done", are(done.max(one), &of_all(done))))
             }
             RunCondition::Finished if wrong > 0 => {
                 (Tone::Bad, format!("The run is finished, and {} could not be done", of_all(wrong)))
@@ -178,5 +183,7 @@ mod tests {
         }
         let unfinished = "The run is unfinished: 9 of 10 rows are done".to_owned();
         assert_eq!(judged([9, 0, 1, 0, 0], RunCondition::Unfinished), (Tone::Doubtful, unfinished));
+        let nothing = "The run is unfinished: 0 of 1 row is done".to_owned();
+        assert_eq!(judged([0, 0, 0, 0, 1], RunCondition::Unfinished), (Tone::Doubtful, nothing));
     }
 }
