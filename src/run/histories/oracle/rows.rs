@@ -252,7 +252,8 @@ impl Claim<'_> {
         let met_trouble = self.own_writes().any(|write| {
             let (bulk, reply) = (write.machines.len() > 1, write.answered.map(|(_, _, reply)| reply));
             match reply {
-                Some(Reply::Refused(_)) => !bulk,
+                // What is refused to everybody says nothing of one machine in particular, and is each one's answer.
+                Some(Reply::Refused(status)) => !bulk || matches!(status, 300..=399 | 401 | 407),
                 Some(Reply::Ambiguous(_)) => true,
                 _ => false,
             }
