@@ -18,7 +18,7 @@ use crate::store::files::database::{connect, open, schema_error};
 use crate::store::files::directory;
 use crate::store::forms::encoding::timestamp;
 use crate::store::server::{self, ServerAddress};
-use crate::store::trust::seal::Look;
+use crate::store::trust::seal::{self, Look};
 use crate::store::trust::unknown_calls::Uncertainty;
 use crate::store::trust::witness::WitnessRecord;
 use crate::store::trust::{custody, presence, soundness, witness};
@@ -186,6 +186,7 @@ fn open_blocking(path: &Path) -> Result<Option<OpenDatabase>, StoreError> {
 
 /// An older program's file is brought up to date before it is read.
 fn bring_up_to_date(file: &Path) -> Result<(), StoreError> {
+    seal::take_off(file.parent().unwrap_or(file))?;
     let mut connection = connect_for_writing(file)?;
     schema::prepare(&mut connection).map_err(|problem| schema_error(problem, file))
 }

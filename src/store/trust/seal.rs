@@ -7,7 +7,7 @@
 //! locks of this process on it.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
@@ -142,6 +142,17 @@ pub(in crate::store) fn write(connection: &Connection, database: &Path) -> Resul
     written
 }
 
+/// Takes the seal off a database that is about to be changed by something that is not counted as a commit.
+pub(in crate::store) fn take_off(directory: &Path) -> Result<(), StoreError> {
+    let path = seal_of(directory);
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::Io { path, source: Arc::new(source) })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn write_alone(connection: &Connection, database: &Path) -> Result<(), StoreError> {
     let (Some(directory), true) = (database.parent(), has_no_journal(database)) else { return Ok(()) };
     let tally = tally(connection).map_err(|error| StoreError::database(database, error))?;
@@ -223,5 +234,23 @@ mod tests {
         }
         std::fs::remove_file(seal_of(&state)).expect("our own file");
         assert_eq!(look(&database), None);
+    }
+
+    #[tokio::test]
+    async fn what_whoever_only_reads_brings_up_to_date_has_not_changed_since() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let state = directory.path().join("state");
+        let database = state.join(DATABASE_NAME);
+        assert!(left(&state).await.put_in_order().await.is_none());
+        let connection = Connection::open(&database).expect("a database");
+        let older = "ALTER TABLE sitting DROP COLUMN reading_options; ALTER TABLE run DROP COLUMN asked_after;
+             PRAGMA user_version = 9; PRAGMA wal_checkpoint(TRUNCATE)";
+        connection.execute_batch(older).expect("our own database");
+        write(&connection, &database).expect("a seal");
+        drop(connection);
+        assert_eq!(look(&database), Some(Ok(true)), "as an older program left it");
+        for _ in 0..2 {
+            Reader::open(&state).await.expect("a database").expect("a state");
+        }
     }
 }
