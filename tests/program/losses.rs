@@ -303,7 +303,7 @@ fn what_changed_after_a_command_has_ended_is_noticed_by_the_next() {
         folder.write("state/tagfleet.sqlite3", bytes);
         let ended = folder.run(&["runs"]);
         assert_eq!(ended.status, Some(7), "{place}: {}", ended.messages);
-        assert!(ended.messages.contains("its content has changed since tagfleet left it"), "{}", ended.messages);
+        assert!(ended.messages.contains("is damaged: it has changed since tagfleet left it"), "{}", ended.messages);
     }
     folder.write("state/tagfleet.sqlite3", whole);
     assert_eq!(folder.run(&["runs"]).status, Some(0));

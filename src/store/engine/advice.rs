@@ -115,6 +115,15 @@ pub(super) fn is_on_server(path: &Path) -> bool {
     path.to_str().is_some_and(|name| name.starts_with("postgresql://"))
 }
 
+/// What to do about a database that is sound, and not what it was.
+pub(super) fn take_as_it_is(path: &Path) -> String {
+    format!(
+        "if a database tool has done that on purpose, remove tagfleet.seal beside it and run the same command again. \
+         Otherwise {}",
+        move_away(path)
+    )
+}
+
 /// What to do about a file that nothing can be read from any more.
 pub(super) fn move_away(path: &Path) -> String {
     format!(

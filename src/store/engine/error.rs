@@ -67,6 +67,9 @@ pub enum StoreError {
     /// The file is gone, and its journal is there.
     #[error("the state database {shown_path} is gone, and its journal {shown_path}-wal is still there", shown_path = shown(path))]
     Gone { path: PathBuf },
+    /// Bytes of the file are others than when it was left.
+    #[error("the state database {} is damaged: it has changed since tagfleet left it", shown(path))]
+    Changed { path: PathBuf },
     /// File and journal are of different times.
     #[error("the state database {shown_path} is damaged: it and its journal {shown_path}-wal do not belong together", shown_path = shown(path))]
     Mismatched { path: PathBuf },
@@ -161,6 +164,7 @@ impl StoreError {
             Self::Emptied { .. }
             | Self::Gone { .. }
             | Self::Mismatched { .. }
+            | Self::Changed { .. }
             | Self::HistoryLost { .. }
             | Self::OfAnotherState { .. }
             | Self::RunLost { .. }
@@ -265,6 +269,7 @@ impl StoreError {
                  newer copy of the whole directory, put it back. {GO_ON}",
                 shown(path)
             ),
+            Self::Changed { path } => advice::take_as_it_is(path),
             Self::OfAnotherState { .. } => format!(
                 "one of them was put there from elsewhere: if the other one is still somewhere, or a copy of the whole \
                  directory, put it back. {GO_ON}"

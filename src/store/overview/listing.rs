@@ -14,7 +14,7 @@ use crate::store::engine::sql::{Optional, Row, SqlError, Transaction, params};
 use crate::store::forms::encoding::{damaged, timestamp};
 use crate::store::forms::run::{OperationState, RunKey, RunState, StoredRun, UNDO_PREFIX};
 use crate::store::runs::rows::{count_rows, read_delimiter};
-use crate::store::slots::overtaken::open_operations;
+use crate::store::slots::overtaken::{OpenCounts, open_operations};
 use crate::store::slots::unheard_operations;
 use crate::store::upkeep::sweeping::dead_processes;
 use crate::store::{Reader, StoreError};
@@ -157,7 +157,8 @@ impl Reader {
             .run(move |transaction| {
                 let runs = format!("{RUNS} ORDER BY run.created_at DESC, run_key DESC");
                 let mut statement = transaction.prepare_cached(&runs)?;
-                let rows = statement.query_map(params![], |row| read_entry(transaction, row, &dead))?;
+                let mut open = OpenCounts::default();
+                let rows = statement.query_map(params![], |row| read_entry(transaction, row, &dead, &mut open))?;
                 rows.collect()
             })
             .await
@@ -198,14 +199,19 @@ const RUNS: &str = "SELECT run_key, run_id, kind, state, tenant, app, run.host, 
     FROM run JOIN account USING (account_key) JOIN process USING (process_key)
     WHERE state <> 'removing'";
 
-fn read_entry(transaction: &Transaction<'_>, row: &Row<'_>, dead: &HashSet<i64>) -> Result<RunEntry, SqlError> {
+fn read_entry(
+    transaction: &Transaction<'_>,
+    row: &Row<'_>,
+    dead: &HashSet<i64>,
+    open: &mut OpenCounts,
+) -> Result<RunEntry, SqlError> {
     let run_key: i64 = row.get(0)?;
     let state: String = row.get(3)?;
     let state = RunState::from_name(&state).ok_or_else(|| damaged(3, "the state of a run"))?;
     let is_alive = !row.get::<bool>(16)? && !dead.contains(&row.get(12)?);
     let operations = count_operations(transaction, RunKey(run_key), is_alive)?;
     let is_under_way = is_alive && matches!(state, RunState::Running | RunState::Revisited);
-    let has_open_operations = !is_under_way && open_operations(transaction, RunKey(run_key))? > 0;
+    let has_open_operations = !is_under_way && open_operations(transaction, RunKey(run_key), open)? > 0;
     if state != RunState::Preparing {
         hold_against_books(transaction, RunKey(run_key), row.get(11)?, &operations)?;
     }
@@ -300,7 +306,7 @@ fn read_details(
 ) -> Result<Option<RunDetails>, SqlError> {
     let found = transaction
         .prepare_cached(&format!("{RUNS} AND run_id = ?1"))?
-        .query_row([run_id], |row| Ok((row.get(0)?, read_entry(transaction, row, dead)?)))
+        .query_row([run_id], |row| Ok((row.get(0)?, read_entry(transaction, row, dead, &mut OpenCounts::default())?)))
         .optional()?;
     let Some((run_key, entry)) = found else { return Ok(None) };
     let run_key: i64 = run_key;

@@ -20,7 +20,7 @@ use crate::store::forms::encoding::read_held;
 use crate::store::forms::run::{
     AccountKey, OperationState, RunKey, RunState, SettledOperation, StoredRun, UNDO_PREFIX,
 };
-use crate::store::slots::overtaken::open_operations;
+use crate::store::slots::overtaken::{OpenCounts, open_operations};
 use crate::store::{Reader, Store, StoreError};
 
 /// A run that is not over, although nobody may be at it. Where later runs have written over all that it still wanted, it is.
@@ -102,10 +102,11 @@ impl Reader {
                      FROM run WHERE account_key = ?1 AND host = ?2 AND state NOT IN ('preparing', 'removing')
                      ORDER BY created_at DESC, run_key DESC"
                 ))?;
+                let mut open = OpenCounts::default();
                 let runs = statement.query_map(params![account.0, host], |row| {
                     let run = read_run(row)?;
                     Ok(UnfinishedRun {
-                        open: open_operations(transaction, run.key)?,
+                        open: open_operations(transaction, run.key, &mut open)?,
                         run,
                         left_out: row.get(17)?,
                         earlier_paths: row.get::<String>(18)?.lines().map(str::to_owned).collect(),
@@ -155,7 +156,7 @@ impl Reader {
                     |row| row.get(0),
                 )?;
                 // One that died before it closed the run has taken nothing back.
-                Ok(has_undo && open_operations(transaction, run)? == 0)
+                Ok(has_undo && open_operations(transaction, run, &mut OpenCounts::default())? == 0)
             })
             .await
     }

@@ -24,7 +24,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError`] when the database fails.
     pub async fn open_operations(&self, run: RunKey) -> Result<u32, StoreError> {
-        self.connection.run(move |transaction| open_operations(transaction, run)).await
+        self.connection.run(move |transaction| open_operations(transaction, run, &mut OpenCounts::default())).await
     }
 
     /// What runs that were asked for later, and have come to their end, found to be so as they were asked, where this run
@@ -35,7 +35,7 @@ impl Reader {
     /// [`StoreError`] when the database fails.
     pub async fn later_findings(&self, run: RunKey) -> Result<Vec<SlotWrite>, StoreError> {
         let find = move |transaction: &Transaction<'_>| {
-            later_findings(transaction, run, &OperationState::ALL, &mut Over::default())
+            later_findings(transaction, run, &OperationState::ALL, &mut OpenCounts::default())
         };
         self.connection.run(find).await
     }
@@ -69,15 +69,24 @@ impl Store {
     }
 }
 
-/// Which of the runs that were looked at are over, although operations of theirs were never sent.
-type Over = HashMap<RunKey, bool>;
+/// How many operations are open of the runs that were looked at in a transaction: each hangs on all that came after it.
+pub(in crate::store) type OpenCounts = HashMap<RunKey, u32>;
 
 /// As [`Reader::open_operations`] has it.
-pub(in crate::store) fn open_operations(transaction: &Transaction<'_>, run: RunKey) -> Result<u32, SqlError> {
-    count_open(transaction, run, &mut Over::default())
+pub(in crate::store) fn open_operations(
+    transaction: &Transaction<'_>,
+    run: RunKey,
+    known: &mut OpenCounts,
+) -> Result<u32, SqlError> {
+    if let Some(open) = known.get(&run) {
+        return Ok(*open);
+    }
+    let open = count_open(transaction, run, known)?;
+    known.insert(run, open);
+    Ok(open)
 }
 
-fn count_open(transaction: &Transaction<'_>, run: RunKey, over: &mut Over) -> Result<u32, SqlError> {
+fn count_open(transaction: &Transaction<'_>, run: RunKey, known: &mut OpenCounts) -> Result<u32, SqlError> {
     let open: u32 = transaction
         .prepare_cached("SELECT count(*) FROM operation WHERE run_key = ?1 AND state IN (0, 4, 6)")?
         .query_row([run.0], |row| row.get(0))?;
@@ -88,7 +97,7 @@ fn count_open(transaction: &Transaction<'_>, run: RunKey, over: &mut Over) -> Re
     let overruling = overruling(transaction, run, false)?;
     writes.retain(|write| write.surely && overruling.contains(&write.run));
     let is_open = [OperationState::Pending, OperationState::Unknown, OperationState::Refused];
-    writes.extend(later_findings(transaction, run, &is_open, over)?);
+    writes.extend(later_findings(transaction, run, &is_open, known)?);
     // What was found was decided after the attempt whose number it bears.
     writes.sort_by_key(|write| write.attempt);
     let last = last_writes(writes);
@@ -113,7 +122,7 @@ fn later_findings(
     transaction: &Transaction<'_>,
     run: RunKey,
     states: &[OperationState],
-    over: &mut Over,
+    known: &mut OpenCounts,
 ) -> Result<Vec<SlotWrite>, SqlError> {
     let mut later: Vec<(LaterRun, bool)> = transaction
         .prepare_cached(
@@ -140,11 +149,7 @@ fn later_findings(
         .collect::<Result<_, _>>()?;
     // The last first: what became of a run that was left hangs on those after it alone.
     for (later, is_over) in later.iter_mut().rev().filter(|(_, is_finished)| !is_finished) {
-        *is_over = match over.get(&later.key) {
-            Some(known) => *known,
-            None => count_open(transaction, later.key, over)? == 0,
-        };
-        over.insert(later.key, *is_over);
+        *is_over = open_operations(transaction, later.key, known)? == 0;
     }
     let later: Vec<LaterRun> = later.into_iter().filter_map(|(later, is_over)| is_over.then_some(later)).collect();
     if later.is_empty() {

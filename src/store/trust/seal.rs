@@ -118,16 +118,14 @@ impl Look {
     /// # Errors
     /// It holds as many commits as when it was left, and something else.
     pub(in crate::store) fn judge(self, connection: &Connection, database: &Path) -> Result<bool, StoreError> {
-        let failed = |error| StoreError::database(database, error);
-        let now = tally(connection).map_err(failed)?;
+        let now = tally(connection).map_err(|error| StoreError::database(database, error))?;
         if Seal::new(now, self.seal.contents) != self.seal || !has_no_journal(database) {
             return Ok(false);
         }
         if self.found == self.seal.contents {
             return Ok(true);
         }
-        let what = "its content has changed since tagfleet left it".to_owned();
-        Err(failed(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(what))))
+        Err(StoreError::Changed { path: database.to_owned() })
     }
 }
 

@@ -193,7 +193,8 @@ async fn runs_go_when_nothing_has_happened_in_them_for_long_and_nobody_is_at_the
 
 #[tokio::test(start_paused = true)]
 async fn a_run_stays_as_long_as_one_that_came_before_it() {
-    let place = Place::new();
+    // A process of another host is waited for.
+    let place = Place::new().in_files();
     for name in ["first", "left", "later"] {
         place.process().await.finish(name, 3).await;
         tokio::time::sleep(DAY).await;
