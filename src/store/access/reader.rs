@@ -300,6 +300,8 @@ mod tests {
                 server::tests::cluster::keep_in_files(directory.path());
                 let state = directory.path().join("state");
                 let file = state_with_a_run(&state).await;
+                // As a process leaves it that is killed.
+                seal::take_off(&state).expect("our own file");
                 if is_large {
                     // So that it is not looked through when it is opened.
                     let more = "CREATE TABLE more (x BLOB); INSERT INTO more VALUES (zeroblob(9000000))";
