@@ -107,7 +107,7 @@ fn a_damaged_database_is_found_before_the_first_call_and_left_as_it_is() {
         is_refused_and_left_alone(
             &sandbox,
             &folder,
-            &["tagfleet.sqlite3 is damaged", "hint: it was left as it is: move it"],
+            &["tagfleet.sqlite3 is damaged", "it was left as it is: move it"],
         );
     });
     let calls = sandbox.end().of("tags");
