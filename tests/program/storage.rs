@@ -104,11 +104,7 @@ fn a_damaged_database_is_found_before_the_first_call_and_left_as_it_is() {
     }
     at_once(folders, |(what, folder)| {
         println!("{what}");
-        is_refused_and_left_alone(
-            &sandbox,
-            &folder,
-            &["tagfleet.sqlite3 is damaged", "it was left as it is: move it"],
-        );
+        is_refused_and_left_alone(&sandbox, &folder, &["tagfleet.sqlite3 is damaged", "it was left as it is: move it"]);
     });
     let calls = sandbox.end().of("tags");
     assert_eq!(calls, 300);
