@@ -20,9 +20,9 @@ const MEBIBYTE: u64 = 1 << 20;
 /// it every few megabytes.
 const FILE_SIZE_MINIMUM_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Has memory be reserved in small parts where a limit on the address space or the data (`ulimit -v`, `-d`) leaves little more than allocators
-/// reserve at once, ours a gigabyte and that of C libraries 128 MiB for each thread: nothing would be left for the threads. They
-/// read that before anything else happens, so the program begins anew, in the same process.
+/// Has memory be reserved in small parts where a limit on the address space or the data (`ulimit -v`, `-d`) leaves little more
+/// than allocators reserve at once, ours a gigabyte and that of C libraries 128 MiB for each thread: nothing would be left for
+/// the threads. They read that before anything else happens, so the program begins anew, in the same process.
 pub fn spare_address_space() {
     #[cfg(unix)]
     {

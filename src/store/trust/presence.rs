@@ -264,7 +264,7 @@ impl Contents {
     pub(in crate::store) fn look_through(&mut self) -> Result<(), StoreError> {
         self.prove()?;
         let connection = connect(&self.database)?;
-        soundness::check_pages(&connection, &self.database).map_err(|error| StoreError::database(&self.database, error))
+        soundness::check(&connection, &self.database, None)
     }
 
     fn look_anew(&mut self, commits: i64, is_of_others: bool) -> Result<(), StoreError> {
@@ -320,7 +320,7 @@ impl Contents {
         let found = commits::tally(&connection).map_err(failed)?;
         let in_file = commits::tally_in_file(&self.database).map_or(found.state, |in_file| in_file.state);
         if looks_for_damage {
-            soundness::check_pages(&connection, &self.database).map_err(failed)?;
+            soundness::check(&connection, &self.database, None)?;
         }
         let is_ours = testimony.knows(found.state) && testimony.has_seen_change(in_file, found.state);
         Ok(found.commits >= commits && is_ours)

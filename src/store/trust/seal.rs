@@ -167,7 +167,7 @@ fn has_no_journal(database: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::path::PathBuf;
 
     use super::*;
     use crate::clock::SystemClock;
@@ -175,13 +175,22 @@ mod tests {
     use crate::store::files::database::connect;
     use crate::store::{Reader, Store};
 
-    /// A state that a process has left in order.
-    async fn left(state: &Path) -> Store {
-        crate::store::server::tests::cluster::keep_in_files(state);
+    /// A store of this state, with an account in it.
+    async fn open(state: &Path) -> Store {
         let clock = Arc::new(SystemClock::new().expect("clocks"));
         let store = Store::open(state, clock).await.expect("a store");
         store.account("tenant", "app").await.expect("an account");
         store
+    }
+
+    /// A state that a process has left in order: its place, its directory and its database.
+    async fn sealed() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let state = directory.path().join("state");
+        crate::store::server::tests::cluster::keep_in_files(&state);
+        assert!(open(&state).await.put_in_order().await.is_none());
+        let database = state.join(DATABASE_NAME);
+        (directory, state, database)
     }
 
     fn look(database: &Path) -> Option<Result<bool, String>> {
@@ -192,10 +201,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_bit_that_has_changed_since_a_process_left_is_noticed_wherever_it_is() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let state = directory.path().join("state");
-        assert!(left(&state).await.put_in_order().await.is_none());
-        let database = state.join(DATABASE_NAME);
+        let (_directory, state, database) = sealed().await;
         assert_eq!(look(&database), Some(Ok(true)));
         let whole = std::fs::read(&database).expect("our own file");
         // In the middle of each page, and where most of them are empty: nothing else would notice.
@@ -214,12 +220,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_seal_says_nothing_of_what_was_stored_after_it_or_when_it_is_damaged() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let state = directory.path().join("state");
-        let database = state.join(DATABASE_NAME);
-        assert!(left(&state).await.put_in_order().await.is_none());
+        let (_directory, state, database) = sealed().await;
         let seal = std::fs::read(seal_of(&state)).expect("our own file");
-        let store = left(&state).await;
+        let store = open(&state).await;
         store.account("another tenant", "app").await.expect("an account");
         assert_eq!(look(&database), None, "there is a journal");
         assert!(store.put_in_order().await.is_none());
@@ -236,10 +239,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_whoever_only_reads_brings_up_to_date_has_not_changed_since() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let state = directory.path().join("state");
-        let database = state.join(DATABASE_NAME);
-        assert!(left(&state).await.put_in_order().await.is_none());
+        let (_directory, state, database) = sealed().await;
         let connection = Connection::open(&database).expect("a database");
         let older = "ALTER TABLE sitting DROP COLUMN reading_options; ALTER TABLE run DROP COLUMN asked_after;
              PRAGMA user_version = 9; PRAGMA wal_checkpoint(TRUNCATE)";

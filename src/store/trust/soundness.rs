@@ -15,24 +15,25 @@ use crate::store::StoreError;
 /// The length up to which a file is looked through every time: that takes a tenth of a second at most.
 const SMALL: u64 = 8 << 20;
 
-/// Looks for damage in a database that was just opened, and looked at by its seal before.
+/// Looks for damage in a database, which was looked at by its seal if it was just opened.
 ///
 /// # Errors
 /// The first damage that is found.
 pub(in crate::store) fn check(connection: &Connection, file: &Path, sealed: Option<Look>) -> Result<(), StoreError> {
-    match sealed.map(|look| look.judge(connection, file)) {
+    if let Some(look) = sealed
+        && look.judge(connection, file)?
+    {
         // Whoever left it has looked through it.
-        Some(Ok(true)) => Ok(()),
-        Some(Err(changed)) => Err(changed),
-        Some(Ok(false)) | None => check_pages(connection, file).map_err(|error| StoreError::database(file, error)),
+        return Ok(());
     }
+    check_pages(connection, file).map_err(|error| StoreError::database(file, error))
 }
 
 /// Looks for damage as far as that takes no time.
 ///
 /// # Errors
 /// The first damage that is found, as `SQLite` describes it.
-pub(in crate::store) fn check_pages(connection: &Connection, file: &Path) -> Result<(), rusqlite::Error> {
+fn check_pages(connection: &Connection, file: &Path) -> Result<(), rusqlite::Error> {
     let page_size: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     let pages: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
     if u64::from(page_size) * u64::from(pages) > SMALL && !is_cut(file, page_size, pages) {
