@@ -156,9 +156,15 @@ fn write_alone(connection: &Connection, database: &Path) -> Result<(), StoreErro
     let tally = tally(connection).map_err(|error| StoreError::database(database, error))?;
     let path = seal_of(directory);
     let Some(contents) = Sum::of(connection) else { return Ok(()) };
-    let mut file = directory::create_private_file(&path)?;
-    let written = file.set_len(0).and_then(|()| file.write_all(Seal::new(tally, contents).text().as_bytes()));
-    written.map_err(|source| StoreError::Io { path, source: Arc::new(source) })
+    let text = Seal::new(tally, contents).text();
+    let written = directory::create_private_file(&path).and_then(|mut file| {
+        let written = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
+        written.map_err(|source| StoreError::Io { path, source: Arc::new(source) })
+    });
+    if let Err(error) = written {
+        tracing::info!(%error, "the state is left without a seal");
+    }
+    Ok(())
 }
 
 fn has_no_journal(database: &Path) -> bool {
@@ -235,6 +241,9 @@ mod tests {
         }
         std::fs::remove_file(seal_of(&state)).expect("our own file");
         assert_eq!(look(&database), None);
+        // Nothing hangs on a seal that cannot be written.
+        std::fs::create_dir(seal_of(&state)).expect("our own directory");
+        write(&Connection::open(&database).expect("a database"), &database).expect("no error");
     }
 
     #[tokio::test]
