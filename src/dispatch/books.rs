@@ -112,7 +112,9 @@ impl Books {
         let wall = |moment: BootTime| wall_now.checked_add(moment.since(now)).ok();
         let shown = |wait: (WaitCause, Option<BootTime>)| (wait.0, wait.1.and_then(wall));
         let unanswered = || self.unanswered(at).map(|cause| (cause, None));
-        let in_the_way = call_times.in_the_way();
+        // A moment that has come is no next one.
+        let still_ahead = |until: Option<BootTime>| until.filter(|until| *until > now);
+        let in_the_way = call_times.in_the_way().map(|(cause, until)| (cause, still_ahead(until)));
         // What everybody met last is still true of those that are on their way again.
         let met = in_the_way.filter(|(cause, _)| matches!(cause, WaitCause::Retry(_))).map(|(cause, _)| (cause, None));
         let waiting = if is_stopping {

@@ -1,36 +1,36 @@
 //! What makes two inputs the same: digests of their rows, and of the operations that they ask for.
+//!
+//! They are stored, and later versions on other machines compare them. So they are SHA-256 of bytes that are written down here:
+//! what the compiler derives, or a fast hash, may be another one next year.
 
-use std::hash::{BuildHasher, Hash};
+use sha2::{Digest as _, Sha256};
 
-use foldhash::fast::FixedState;
+use crate::model::{Change, Operation, TagAction};
 
-use crate::model::Operation;
+/// What a digest of operations begins with; those of version 1 did not.
+const FORM: &str = "2.";
 
-/// Two hashes, so that chance makes nothing equal.
-const SEEDS: [u64; 2] = [0x7461_6766_6c65_6574, 0x6f70_6572_6174_696f];
-
-/// Digests things in order.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct OrderedDigest([u64; 2]);
+/// Digests texts in order.
+#[derive(Clone, Default)]
+pub(crate) struct OrderedDigest(Sha256);
 
 impl OrderedDigest {
-    /// The digest of one thing, as text.
-    pub(crate) fn of(thing: &(impl Hash + ?Sized)) -> String {
+    /// The digest of these texts.
+    pub(crate) fn of<Text: AsRef<[u8]>>(texts: impl IntoIterator<Item = Text>) -> String {
         let mut digest = Self::default();
-        digest.add(thing);
+        texts.into_iter().for_each(|text| digest.add(text.as_ref()));
         digest.text()
     }
 
-    /// Takes the next thing.
-    pub(crate) fn add(&mut self, thing: &(impl Hash + ?Sized)) {
-        for (sum, seed) in self.0.iter_mut().zip(SEEDS) {
-            *sum = FixedState::with_seed(seed).hash_one((*sum, thing));
-        }
+    /// Takes the next text. With its length, since two that follow each other are not one.
+    pub(crate) fn add(&mut self, text: &[u8]) {
+        self.0.update((text.len() as u64).to_le_bytes());
+        self.0.update(text);
     }
 
-    /// The digest as text.
-    pub(crate) fn text(&self) -> String {
-        text(self.0)
+    /// The digest as text: 32 hexadecimal digits.
+    pub(crate) fn text(self) -> String {
+        text(halves(self.0))
     }
 }
 
@@ -41,15 +41,35 @@ pub(crate) struct OperationsDigest([u64; 2]);
 impl OperationsDigest {
     /// Takes an operation; each is to be given once.
     pub(crate) fn add(&mut self, operation: &Operation) {
-        for (sum, seed) in self.0.iter_mut().zip(SEEDS) {
-            *sum = sum.wrapping_add(FixedState::with_seed(seed).hash_one(operation));
+        let (action, argument) = match &operation.change {
+            Change::Tag(TagAction::Add, tag) => ("add", tag.as_str()),
+            Change::Tag(TagAction::Remove, tag) => ("remove", tag.as_str()),
+            Change::DeviceValue(value) => ("value", value.as_str()),
+        };
+        let digest = Sha256::new().chain_update(operation.machine.to_string()).chain_update([0]);
+        let digest = digest.chain_update(action).chain_update([0]).chain_update(argument);
+        for (sum, half) in self.0.iter_mut().zip(halves(digest)) {
+            *sum = sum.wrapping_add(half);
         }
     }
 
-    /// The digest as text.
+    /// The digest as text: its form, and 32 hexadecimal digits.
     pub(crate) fn text(&self) -> String {
-        text(self.0)
+        format!("{FORM}{}", text(self.0))
     }
+
+    /// Whether what was stored is the digest of other operations. Of one of another form nobody knows.
+    pub(crate) fn is_contradicted_by(&self, stored: &str) -> bool {
+        stored.starts_with(FORM) && stored != self.text()
+    }
+}
+
+/// The first half of the bytes of a digest, as two numbers.
+fn halves(digest: Sha256) -> [u64; 2] {
+    let bytes = digest.finalize();
+    let (words, _none) = bytes.as_chunks::<8>();
+    let word = |position: usize| words.get(position).map_or(0, |word| u64::from_be_bytes(*word));
+    [word(0), word(1)]
 }
 
 fn text([one, other]: [u64; 2]) -> String {
@@ -59,35 +79,49 @@ fn text([one, other]: [u64; 2]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Change, DeviceValue, MachineId, Tag, TagAction};
+    use crate::model::{DeviceValue, MachineId, Tag};
 
-    #[test]
-    fn the_order_of_operations_does_not_matter_and_that_of_rows_does() {
-        let machine = MachineId::from_service("m");
+    fn operations(order: &[usize]) -> OperationsDigest {
         let changes = [
             Change::DeviceValue(DeviceValue::High),
             Change::Tag(TagAction::Add, Tag::new("a").expect("a tag")),
             Change::Tag(TagAction::Remove, Tag::new("a").expect("a tag")),
         ];
-        let operations = |order: &[usize]| {
-            let mut digest = OperationsDigest::default();
-            for position in order {
-                digest.add(&Operation { machine: machine.clone(), change: changes[*position].clone() });
-            }
-            digest.text()
-        };
-        assert_eq!(operations(&[0, 1]), operations(&[1, 0]));
-        // Runs are gone on with by later versions, too.
-        assert_eq!(operations(&[0, 1]), "2f2c34ee734a9c9a2b27e9bb1acc174a");
-        assert_ne!(operations(&[0, 1]), operations(&[0, 2]));
-        let rows = |rows: &[&str]| {
-            let mut digest = OrderedDigest::default();
-            for row in rows {
-                digest.add(*row);
-            }
-            digest.text()
-        };
+        let mut digest = OperationsDigest::default();
+        for position in order {
+            let machine = MachineId::from_service("m");
+            digest.add(&Operation { machine, change: changes[*position].clone() });
+        }
+        digest
+    }
+
+    #[test]
+    fn the_order_of_operations_does_not_matter_and_that_of_rows_does() {
+        assert_eq!(operations(&[0, 1]).text(), operations(&[1, 0]).text());
+        assert_ne!(operations(&[0, 1]).text(), operations(&[0, 2]).text());
+        let rows = |rows: &[&str]| OrderedDigest::of(rows);
         assert_eq!(rows(&["a", "b"]), rows(&["a", "b"]));
         assert_ne!(rows(&["a", "b"]), rows(&["b", "a"]));
+        assert_ne!(rows(&["a", "b"]), rows(&["ab"]));
+    }
+
+    #[test]
+    fn digests_are_what_any_other_program_makes_of_the_same_bytes() {
+        // printf 'm\0add\0a' | sha256sum; printf '\1\0\0\0\0\0\0\0a' | sha256sum
+        assert_eq!(operations(&[1]).text(), "2.a17301573fcae19b20d5caeca18a1d5e");
+        assert_eq!(OrderedDigest::of(["a"]), "ae6121c88ba555f64c3d812123eb799d");
+    }
+
+    #[test]
+    fn digests_of_another_form_contradict_nothing() {
+        let digest = operations(&[0, 1]);
+        for (stored, expected) in [
+            (digest.text().as_str(), false),
+            (operations(&[0]).text().as_str(), true),
+            ("2f2c34ee734a9c9a2b27e9bb1acc174a", false),
+            ("", false),
+        ] {
+            assert_eq!(digest.is_contradicted_by(stored), expected, "{stored}");
+        }
     }
 }

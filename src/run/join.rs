@@ -30,13 +30,13 @@ pub(super) const OPERATIONS_AT_ONCE: u32 = 10_000;
 /// A digest of the header and the rows in their order.
 pub(super) fn input_digest(input: &mut CheckedInput) -> Result<String, CommandError> {
     let mut digest = OrderedDigest::default();
-    digest.add(&input.sheet.header);
-    digest.add(&input.sheet.dialect.delimiter);
-    digest.add(&input.sheet.dialect.byte_order_mark);
-    digest.add(&input.invalid.iter().map(|invalid| invalid.row.0).collect::<Vec<_>>());
+    let dialect = input.sheet.dialect;
+    digest.add(&[dialect.delimiter, dialect.byte_order_mark.into()]);
+    digest.add(OrderedDigest::of(&input.sheet.header).as_bytes());
+    digest.add(&input.invalid.iter().flat_map(|invalid| invalid.row.0.to_le_bytes()).collect::<Vec<u8>>());
     for chunk in input.sheet.chunks() {
         let chunk = chunk.map_err(|source| CommandError::new(ExitStatus::StorageFailed, source, None))?;
-        digest.add(&chunk.text);
+        digest.add(chunk.text.as_ref());
     }
     Ok(digest.text())
 }

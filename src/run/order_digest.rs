@@ -29,9 +29,10 @@ impl OrderDigest {
         let filter = filter.map(Filter::text);
         let order = match (filter, orders) {
             (None, None) => return None,
-            (Some(filter), None) => OrderedDigest::of(&(path, filter)),
+            (Some(filter), None) => OrderedDigest::of([path, filter]),
             (filter, Some(orders)) => {
-                format!("{ORDERED}{}", OrderedDigest::of(&(path, filter, orders.options())))
+                let options = orders.options();
+                format!("{ORDERED}{}", OrderedDigest::of([path, &options].into_iter().chain(filter)))
             }
         };
         Some(Self { order, content: String::new() })
@@ -49,7 +50,7 @@ impl OrderDigest {
 
     /// Its rows are what was read.
     pub(super) fn note_content<R>(&mut self, read: Digesting<R>) {
-        self.content = OrderedDigest::of(read.digest.finalize().as_slice());
+        self.content = OrderedDigest::of([read.digest.finalize()]);
     }
 
     /// The digest of a run that began with these rows.
@@ -59,7 +60,8 @@ impl OrderDigest {
 
     /// The same where these rows are in error: with other options, others may be.
     pub(super) fn text_without(&self, rows: &[RowNumber]) -> String {
-        if rows.is_empty() { self.text() } else { format!("{}-{}", self.text(), OrderedDigest::of(rows)) }
+        let numbers = rows.iter().map(|row| row.0.to_le_bytes());
+        if rows.is_empty() { self.text() } else { format!("{}-{}", self.text(), OrderedDigest::of(numbers)) }
     }
 
     /// The digest of a run that never knew what becomes of its rows.

@@ -185,7 +185,7 @@ fn a_run_that_cannot_go_on_before_its_deadline_ends_at_once() {
         .with("--json --deadline 4m")
         .run()
         .exits(5)
-        .says(&["The deadline has passed, or comes before the next permitted call"]);
+        .says(&["The deadline leaves no time for another call: no new calls"]);
     assert_eq!(outcome.summary()["ended"], "deadline");
     assert!(outcome.count("succeeded") >= 1 && outcome.count("not_attempted") >= 98);
 }

@@ -283,12 +283,17 @@ pub(in crate::report) fn notice_text(notice: Notice) -> Cow<'static, str> {
 /// That no new calls are made and why, and how long those are awaited that cannot be taken back.
 fn stopping_text(reason: &EndReason, progress: &Progress, time_zone: &TimeZone) -> Option<String> {
     let why = match reason {
-        EndReason::Interrupted => "Interrupted",
-        EndReason::Deadline => "The deadline has passed, or comes before the next permitted call",
-        EndReason::TooManyErrors => "Too many errors",
-        EndReason::Outage { .. } => "The service has been in trouble for too long",
+        EndReason::Interrupted => "Interrupted".to_owned(),
+        EndReason::Deadline => match progress.in_the_way {
+            Some((_, Some(next))) => {
+                format!("The next call is permitted at {}, after the deadline", clock_time(next, time_zone))
+            }
+            _ => "The deadline leaves no time for another call".to_owned(),
+        },
+        EndReason::TooManyErrors => "Too many errors".to_owned(),
+        EndReason::Outage { .. } => "The service has been in trouble for too long".to_owned(),
         EndReason::Forbidden { .. } | EndReason::Aborted(_) | EndReason::NoInventory { .. } => {
-            "The run cannot continue"
+            "The run cannot continue".to_owned()
         }
         EndReason::Finished | EndReason::Halted | EndReason::StoreFailed(_) => return None,
     };

@@ -132,7 +132,7 @@ impl RunSummary<'_> {
     pub(crate) fn session_end(&self) -> RunSessionEnd {
         let Ending { exit_status, ended, reason, hint, .. } = self.ending();
         let spent = self.progress.spent.iter().map(|(part, time)| (spent_name(*part), *time)).collect();
-        let next = self.next().map(|advice| advice.text());
+        let next = self.next().map(|advice| advice.stored());
         RunSessionEnd { ended: ended.to_owned(), reason, hint, next, exit_status, spent }
     }
 
@@ -357,9 +357,9 @@ pub(in crate::report) const fn status_text(status: Status) -> &'static str {
 /// What to do about a group of errors.
 pub(in crate::report) fn error_hint(key: &ErrorKey) -> Option<&'static str> {
     Some(match (key.status, key.http_status, key.code.as_str()) {
-        (Status::NotAttempted, None, _) => return None,
+        // What is wrong with a row in error is its message.
+        (Status::NotAttempted, None, _) | (Status::Invalid, ..) => return None,
         (Status::Unknown, ..) => "they may have been done; to repeat a tag or a value that is set does no harm",
-        (Status::Invalid, ..) => "fix these rows in the file of rows to feed back",
         (_, Some(404), _) => {
             "the tenant does not have these machines (any more): the id may be damaged, of another tenant, or older than \
              the retention period"

@@ -251,11 +251,11 @@ fn next(
             let said = last.and_then(|session| session.end.as_ref()).and_then(|(_, end)| end.next.clone());
             if open > 0 {
                 let said = still_to_resume(said.as_deref(), repeated_options).map(str::to_owned);
-                return Some(said.unwrap_or_else(|| to_resume(run_id, repeated_options).text()));
+                return Some(said.unwrap_or_else(|| to_resume(run_id, repeated_options).stored()));
             }
             // What was open when it ended, a later run may have done otherwise since.
             let said = said.filter(|said| !is_resuming(said));
-            let again = || format!("Next: tagfleet results {}{repeated_options}", shell_word(run_id));
+            let again = || format!("Next:\ntagfleet results {}{repeated_options}", shell_word(run_id));
             said.map(|said| if is_followed { again() } else { said })
         }
     }

@@ -129,5 +129,5 @@ fn about(figures: &Figures, time_zone: &TimeZone) -> Markup {
 /// The advice with its command set apart.
 fn next_text(next: &str) -> Markup {
     let (words, command) = split_advice(next);
-    html! { (words) code { (command) } }
+    html! { (words) " " code { (command) } }
 }

@@ -336,8 +336,8 @@ mod tests {
         let view = RunView { details: &details, repeated_options: " --state-dir 'my state'", said: None };
         let next = |said| RunView { said: Some(said), ..view }.next_command();
         let resume = "tagfleet resume R --limit 3 --state-dir 'my state'";
-        assert_eq!(next("Next: tagfleet resume R --limit 3 --state-dir 'my state'").as_deref(), Some(resume));
-        for other in ["Next: tagfleet resume R --limit 3", "Next: tagfleet apply x.csv --state-dir 'my state'"] {
+        assert_eq!(next("Next:\ntagfleet resume R --limit 3 --state-dir 'my state'").as_deref(), Some(resume));
+        for other in ["Next:\ntagfleet resume R --limit 3", "Next:\ntagfleet apply x.csv --state-dir 'my state'"] {
             assert_eq!(next(other), view.next_command(), "{other}");
         }
         insta::assert_snapshot!(view.text_in(&screen, &TimeZone::UTC), @r"

@@ -257,6 +257,11 @@ fn open_blocking(path: &Path, clock: &SharedClock) -> Result<Opened, StoreError>
     connection.set_db_config(journal_stays, true).map_err(failed)?;
     absence::wait_for_holders(&connection).map_err(failed)?;
     let sealed = seal::Look::at(&connection, &file);
+    let version = schema::version(&connection).map_err(|problem| schema_error(problem, &file))?;
+    if (1..schema::SCHEMA_VERSION).contains(&version) {
+        // Brought up to date, it would hold another number of commits than its seal says.
+        soundness::check(&connection, &file, sealed)?;
+    }
     prepare(&mut connection, &file)?;
     soundness::check(&connection, &file, sealed)?;
     journal::follow(&connection);

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_whoever_only_reads_brings_up_to_date_has_not_changed_since() {
+    async fn what_is_brought_up_to_date_is_compared_before_and_has_not_changed_afterwards() {
         let (_directory, state, database) = sealed().await;
         let connection = Connection::open(&database).expect("a database");
         let older = "ALTER TABLE sitting DROP COLUMN reading_options; ALTER TABLE run DROP COLUMN asked_after;
@@ -256,6 +256,14 @@ mod tests {
         write(&connection, &database).expect("a seal");
         drop(connection);
         assert_eq!(look(&database), Some(Ok(true)), "as an older program left it");
+        let older = std::fs::read(&database).expect("our own file");
+        let (mut changed, last) = (older.clone(), older.len() - 2_000);
+        changed[last] ^= 1;
+        std::fs::write(&database, &changed).expect("our own file");
+        let clock = Arc::new(SystemClock::new().expect("clocks"));
+        assert!(matches!(Store::open(&state, clock).await, Err(StoreError::Changed { .. })));
+        assert!(matches!(Reader::open(&state).await, Err(StoreError::Changed { .. })));
+        std::fs::write(&database, &older).expect("our own file");
         for _ in 0..2 {
             Reader::open(&state).await.expect("a database").expect("a state");
         }
