@@ -14,31 +14,31 @@ use jiff::Timestamp;
 
 /// Microseconds since the machine was started, suspend included. Comparable only within one [`BootId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BootTime(i64);
+pub(crate) struct BootTime(i64);
 
 impl BootTime {
     /// The moment this many microseconds after the start of the machine; negative ones lie before it.
-    pub const fn from_microseconds(microseconds: i64) -> Self {
+    pub(crate) const fn from_microseconds(microseconds: i64) -> Self {
         Self(microseconds)
     }
 
     /// Microseconds since the start of the machine.
-    pub const fn as_microseconds(self) -> i64 {
+    pub(crate) const fn as_microseconds(self) -> i64 {
         self.0
     }
 
     /// The moment `duration` later; saturates at the end of time.
-    pub fn plus(self, duration: Duration) -> Self {
+    pub(crate) fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(microseconds(duration)))
     }
 
     /// The moment `duration` earlier; saturates at the beginning of time.
-    pub fn minus(self, duration: Duration) -> Self {
+    pub(crate) fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(microseconds(duration)))
     }
 
     /// How long ago `earlier` was; zero if it lies ahead.
-    pub fn since(self, earlier: Self) -> Duration {
+    pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
@@ -51,21 +51,22 @@ fn microseconds(duration: Duration) -> i64 {
 /// Which clock a [`BootTime`] was read on: the start of the machine that it counts from, and the offset of the container
 /// that has boot times of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BootId(String);
+pub(crate) struct BootId(String);
 
 impl BootId {
     /// Takes the operating system's identifier.
-    pub const fn new(identifier: String) -> Self {
+    #[cfg(test)]
+    pub(crate) const fn new(identifier: String) -> Self {
         Self(identifier)
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// The clocks of the machine, or of a simulation.
-pub trait Clock: Send + Sync + fmt::Debug {
+pub(crate) trait Clock: Send + Sync + fmt::Debug {
     /// Time since the machine was started, suspend included.
     fn boot_time(&self) -> BootTime;
     /// The time of day that the machine believes in.

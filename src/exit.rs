@@ -10,7 +10,7 @@ use crate::api::sign_in::SignInError;
 use crate::call::AbortCause;
 use crate::dispatch::DispatchError;
 use crate::filter::FilterError;
-use crate::inventory::ReadError;
+use crate::listing::ReadError;
 use crate::model::is_sandbox_run;
 use crate::report::{
     Ending, ForeignFile, MachinesError, OutputError, PageError, Problem, ReservedError, ResultsError, joined,

@@ -1,5 +1,4 @@
-//! The tenant's machines, as the service listed them at one time: read through [`crate::call`], held in memory, looked up
-//! by id and by name.
+//! The tenant's machines, as the service listed them at one time: held in memory, looked up by id and by name.
 //!
 //! A tenant may have a million machines, so a machine is a record of fixed size: texts that many share (tags, groups,
 //! platforms) are numbers, and names stand one behind the other in one text. Nothing here is decided: what a row means by
@@ -10,15 +9,10 @@
 mod builder;
 mod machines;
 mod names;
-mod read;
 mod texts;
-mod walk;
 
-pub(crate) use crate::api::MachineRecord;
-pub(crate) use builder::InventoryBuilder;
+pub(crate) use builder::{InventoryBuilder, MachineSink};
 pub(crate) use machines::{Inventory, ListedMachine, MachinePosition, NameMatch};
-pub(crate) use read::{InventoryEvent, InventoryObserver, MachineSink, ReadError, ReadProgress, read};
-pub(crate) use walk::{PageLimits, PageSummary, PageWalk, WalkError, WalkStep};
 
 #[cfg(test)]
 mod tests;

@@ -126,6 +126,7 @@ pub mod fuzzing;
 mod help;
 mod input;
 mod inventory;
+mod listing;
 mod model;
 mod outside;
 mod plan;

@@ -6,6 +6,7 @@
 mod change;
 mod held;
 mod machine;
+mod machine_record;
 mod outcome;
 mod requests;
 mod tag;
@@ -13,6 +14,7 @@ mod tag;
 pub(crate) use change::{Change, ChangeKind, Operation, OperationId, TagAction, TagNumber};
 pub(crate) use held::{Age, Held, MayHold, Slot};
 pub(crate) use machine::{EntraDeviceId, MachineId, MachineReference};
+pub(crate) use machine_record::MachineRecord;
 pub(crate) use outcome::{AnswerFacts, Bucket, Outcome, RowNumber, SANDBOX_RUN_PREFIX, Status, is_sandbox_run};
 pub(crate) use requests::{ReferenceNumber, Request, Requests};
 pub(crate) use tag::{

@@ -6,9 +6,9 @@ mod page;
 use serde::Deserialize;
 
 use super::Loss;
+use crate::model::MachineRecord;
 use crate::outside::Outside;
 
-pub(crate) use machine_record::MachineRecord;
 pub(crate) use page::{MachinePage, UnreadableList};
 
 use machine_record::Element;
@@ -16,14 +16,14 @@ use page::{Bound, ListBounds};
 
 /// What became of a request that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     Response(Response),
     Lost(Loss),
 }
 
 impl Answer {
     /// How many bytes its body has.
-    pub const fn body_length(&self) -> usize {
+    pub(crate) const fn body_length(&self) -> usize {
         match self {
             Self::Response(response) => response.body.len(),
             Self::Lost(_) => 0,
@@ -31,7 +31,7 @@ impl Answer {
     }
 
     /// Drops the body, once everything that matters has been read from it.
-    pub fn forget_body(&mut self) {
+    pub(crate) fn forget_body(&mut self) {
         if let Self::Response(response) = self {
             response.body = Vec::new();
         }
@@ -40,7 +40,7 @@ impl Answer {
 
 /// A complete response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Response {
+pub(crate) struct Response {
     /// The HTTP status.
     pub status: u16,
     /// The `Retry-After` header, as sent.
@@ -57,7 +57,7 @@ pub struct Response {
 
 /// The service's own words about an error: `{"error": {"code", "message", "target"}}`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
-pub struct ServiceError {
+pub(crate) struct ServiceError {
     /// The code, `NotFound` for example.
     #[serde(default)]
     pub code: Outside<'static>,
@@ -76,7 +76,7 @@ struct ErrorEnvelope {
 
 impl Response {
     /// Whether there is nothing in it: a success without a body is an acceptance that shows nothing.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.body.iter().all(u8::is_ascii_whitespace)
     }
 
@@ -84,7 +84,7 @@ impl Response {
     ///
     /// # Errors
     /// [`UnreadableList`] when the body is anything else, holds too much, or lists things of which none is a machine.
-    pub fn machines(&self) -> Result<Vec<MachineRecord>, UnreadableList> {
+    pub(crate) fn machines(&self) -> Result<Vec<MachineRecord>, UnreadableList> {
         if self.is_empty() {
             return Ok(Vec::new());
         }
@@ -100,12 +100,12 @@ impl Response {
     ///
     /// # Errors
     /// [`UnreadableList`] when it is none, or holds too much.
-    pub fn machine_page(&self) -> Result<MachinePage, UnreadableList> {
+    pub(crate) fn machine_page(&self) -> Result<MachinePage, UnreadableList> {
         MachinePage::parse(&self.body, ListBounds::PAGE)
     }
 
     /// The body as a machine, if it is one and speaks of no error besides.
-    pub fn machine_record(&self) -> Option<MachineRecord> {
+    pub(crate) fn machine_record(&self) -> Option<MachineRecord> {
         match serde_json::from_slice(&self.body) {
             Ok(Element::Machine { record, complains: false }) => Some(record),
             _ => None,
@@ -113,18 +113,18 @@ impl Response {
     }
 
     /// What is too much of the machine that is the body, where that is why it is not read.
-    pub fn machine_excess(&self) -> Option<UnreadableList> {
+    pub(crate) fn machine_excess(&self) -> Option<UnreadableList> {
         let is_too_much = matches!(serde_json::from_slice(&self.body), Ok(Element::TooManyTags));
         is_too_much.then_some(UnreadableList::TooManyTags { limit: machine_record::MAXIMUM_TAGS })
     }
 
     /// The body as the service's error, if it is one.
-    pub fn service_error(&self) -> Option<ServiceError> {
+    pub(crate) fn service_error(&self) -> Option<ServiceError> {
         serde_json::from_slice::<ErrorEnvelope>(&self.body).ok().map(|envelope| envelope.error)
     }
 
     /// Whether somebody other than the service seems to have answered: a proxy's page of HTML.
-    pub fn looks_like_html(&self) -> bool {
+    pub(crate) fn looks_like_html(&self) -> bool {
         self.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
     }
 }

@@ -2,7 +2,7 @@
 
 /// What is wrong with a server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CertificateProblem {
+pub(crate) enum CertificateProblem {
     /// No trusted root stands behind it.
     UnknownIssuer,
     /// Its time is over, by this computer's clock.
@@ -17,7 +17,7 @@ pub enum CertificateProblem {
 
 impl CertificateProblem {
     /// What the user can do about it.
-    pub const fn hint(self) -> &'static str {
+    pub(crate) const fn hint(self) -> &'static str {
         match self {
             Self::UnknownIssuer => {
                 "if a proxy inspects the traffic, or the host has a certificate of your own, name the root certificate with \
@@ -41,7 +41,7 @@ impl CertificateProblem {
 
 /// How a response was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loss {
+pub(crate) struct Loss {
     /// At which point.
     pub kind: LossKind,
     /// What the HTTP client says.
@@ -50,7 +50,7 @@ pub struct Loss {
 
 /// The point at which a response was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LossKind {
+pub(crate) enum LossKind {
     /// The server's certificate is not accepted, which waiting does not change; the request never left.
     Untrusted(CertificateProblem),
     /// The proxy wants to know who is asking, which waiting does not change; the request never left.
@@ -78,7 +78,7 @@ pub enum LossKind {
 
 impl LossKind {
     /// Whether no connection came about, so that the request surely never left.
-    pub const fn never_left(self) -> bool {
+    pub(crate) const fn never_left(self) -> bool {
         match self {
             Self::Untrusted(_)
             | Self::ProxyAuthentication

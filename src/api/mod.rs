@@ -16,7 +16,7 @@ pub(crate) mod sign_in;
 mod transport;
 mod tunnel;
 
-pub(crate) use answer::{Answer, MachinePage, MachineRecord, Response, UnreadableList};
+pub(crate) use answer::{Answer, MachinePage, Response, UnreadableList};
 pub(crate) use client::{Client, ClientError, ClientSettings, parse_base_url};
 pub(crate) use loss::{CertificateProblem, Loss, LossKind};
 pub(crate) use network::NetworkError;

@@ -26,7 +26,7 @@ const PROXY_WANTS_A_SIGN_IN: &str = "the proxy requires a sign-in (407)";
 /// An exchange that failed, without addresses' secrets and without any body.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
-pub struct NetworkError {
+pub(crate) struct NetworkError {
     kind: LossKind,
     text: String,
 }

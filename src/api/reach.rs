@@ -31,12 +31,12 @@ pub(crate) async fn reach(http: &reqwest::Client, host: &Url) -> Result<Option<S
 
 impl LossKind {
     /// Whether waiting does not change it.
-    pub const fn is_final(self) -> bool {
+    pub(crate) const fn is_final(self) -> bool {
         matches!(self, Self::Untrusted(_) | Self::ProxyAuthentication)
     }
 
     /// What the user can do about it, where that is known from the point alone.
-    pub const fn hint(self) -> Option<&'static str> {
+    pub(crate) const fn hint(self) -> Option<&'static str> {
         match self {
             Self::Untrusted(problem) => Some(problem.hint()),
             Self::ProxyAuthentication => Some(PROXY_AUTHENTICATION_HINT),

@@ -11,7 +11,7 @@ const MEBIBYTE: usize = 1024 * 1024;
 
 /// One call of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ApiRequest {
+pub(crate) enum ApiRequest {
     /// `POST /api/machines/{id}/tags`
     ChangeTag {
         machine: MachineId,
@@ -46,7 +46,7 @@ pub enum ApiRequest {
 
 /// The HTTP methods of the API that are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
+pub(crate) enum Method {
     /// For what changes nothing; sent without a body.
     Get,
     /// For what changes something; sent with a body.
@@ -58,7 +58,7 @@ pub(crate) const BULK_MAXIMUM_MACHINES: usize = 500;
 
 /// The kinds of call that summaries tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum CallKind {
+pub(crate) enum CallKind {
     /// Reading a page of machines.
     List,
     /// Reading one machine.
@@ -73,10 +73,10 @@ pub enum CallKind {
 
 impl CallKind {
     /// Every kind, in the order of summaries.
-    pub const ALL: [Self; 5] = [Self::List, Self::Get, Self::Bulk, Self::Tags, Self::Value];
+    pub(crate) const ALL: [Self; 5] = [Self::List, Self::Get, Self::Bulk, Self::Tags, Self::Value];
 
     /// The name in JSON and in the database.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::List => "list",
             Self::Get => "get",
@@ -87,12 +87,12 @@ impl CallKind {
     }
 
     /// Whether such calls change nothing.
-    pub const fn is_read(self) -> bool {
+    pub(crate) const fn is_read(self) -> bool {
         matches!(self, Self::List | Self::Get)
     }
 
     /// How long an answer is awaited.
-    pub const fn time_out(self) -> Duration {
+    pub(crate) const fn time_out(self) -> Duration {
         match self {
             // Ten thousand machines take the service a while to gather and the network a while to carry.
             Self::List => Duration::from_mins(2),
@@ -129,7 +129,7 @@ struct DeviceValueBody {
 
 impl ApiRequest {
     /// The single call that carries out an operation.
-    pub fn for_operation(operation: Operation) -> Self {
+    pub(crate) fn for_operation(operation: Operation) -> Self {
         match operation.change {
             Change::Tag(action, tag) => Self::ChangeTag { machine: operation.machine, action, tag },
             Change::DeviceValue(value) => Self::SetDeviceValue { machine: operation.machine, value },
@@ -137,7 +137,7 @@ impl ApiRequest {
     }
 
     /// The machine that the call is about, if it is about a single one.
-    pub const fn machine(&self) -> Option<&MachineId> {
+    pub(crate) const fn machine(&self) -> Option<&MachineId> {
         match self {
             Self::ChangeTag { machine, .. } | Self::SetDeviceValue { machine, .. } | Self::GetMachine { machine } => {
                 Some(machine)
@@ -147,7 +147,7 @@ impl ApiRequest {
     }
 
     /// The HTTP method.
-    pub const fn method(&self) -> Method {
+    pub(crate) const fn method(&self) -> Method {
         match self {
             Self::ChangeTag { .. } | Self::ChangeTagOnMachines { .. } | Self::SetDeviceValue { .. } => Method::Post,
             Self::ListMachines { .. } | Self::GetMachine { .. } => Method::Get,
@@ -155,12 +155,12 @@ impl ApiRequest {
     }
 
     /// Whether the call changes nothing.
-    pub const fn is_read(&self) -> bool {
+    pub(crate) const fn is_read(&self) -> bool {
         matches!(self.method(), Method::Get)
     }
 
     /// The kind of call.
-    pub const fn kind(&self) -> CallKind {
+    pub(crate) const fn kind(&self) -> CallKind {
         match self {
             Self::ChangeTag { .. } => CallKind::Tags,
             Self::ChangeTagOnMachines { .. } => CallKind::Bulk,
@@ -171,7 +171,7 @@ impl ApiRequest {
     }
 
     /// The bucket that it counts in, where bulk calls count apart.
-    pub const fn counted_in(&self) -> Bucket {
+    pub(crate) const fn counted_in(&self) -> Bucket {
         match self {
             Self::ChangeTagOnMachines { .. } => Bucket::BulkTags,
             _ => self.bucket(),
@@ -179,7 +179,7 @@ impl ApiRequest {
     }
 
     /// The API that it belongs to, by its bucket.
-    pub const fn bucket(&self) -> Bucket {
+    pub(crate) const fn bucket(&self) -> Bucket {
         match self {
             Self::ChangeTag { .. } | Self::ChangeTagOnMachines { .. } => Bucket::Tags,
             Self::SetDeviceValue { .. } => Bucket::Value,
@@ -188,12 +188,12 @@ impl ApiRequest {
     }
 
     /// How long an answer is awaited.
-    pub const fn time_out(&self) -> Duration {
+    pub(crate) const fn time_out(&self) -> Duration {
         self.kind().time_out()
     }
 
     /// The longest answer that is read, in bytes: a machine has a kilobyte or two.
-    pub const fn answer_maximum_bytes(&self) -> usize {
+    pub(crate) const fn answer_maximum_bytes(&self) -> usize {
         match self {
             Self::ListMachines { .. } => 48 * MEBIBYTE,
             Self::ChangeTagOnMachines { .. } => 4 * MEBIBYTE,
@@ -202,7 +202,7 @@ impl ApiRequest {
     }
 
     /// The path below the base URL, percent-encoded, with its query if it has one.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         match self {
             Self::ChangeTag { machine, .. } => format!("api/machines/{}/tags", encode_segment(machine)),
             Self::ChangeTagOnMachines { .. } => "api/machines/AddOrRemoveTagForMultipleMachines".to_owned(),
@@ -213,7 +213,7 @@ impl ApiRequest {
     }
 
     /// The body as JSON; empty where there is none.
-    pub fn body(&self) -> String {
+    pub(crate) fn body(&self) -> String {
         let body = match self {
             Self::ChangeTag { action, tag, .. } => {
                 serde_json::to_string(&TagBody { value: tag.as_str(), action: action.as_str() })

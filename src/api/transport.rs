@@ -7,11 +7,11 @@ use super::{Answer, ApiRequest};
 
 /// The number of a token, so that a refused one is renewed once for everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenGeneration(pub u64);
+pub(crate) struct TokenGeneration(pub u64);
 
 /// Whatever carries requests to the service: the HTTP client, or a service in memory.
 #[async_trait]
-pub trait Transport: Send + Sync + 'static {
+pub(crate) trait Transport: Send + Sync + 'static {
     /// Makes sure that a token is at hand, so that signing in takes no time between admission and sending.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ const PUT_OFF_AFTER: u32 = 3;
 const MAXIMUM_TOKEN_REFUSALS: u32 = 5;
 
 /// Makes calls.
-pub struct Caller<T> {
+pub(crate) struct Caller<T> {
     transport: Arc<T>,
     store: Store,
     clock: SharedClock,
@@ -38,7 +38,7 @@ pub struct Caller<T> {
 
 impl<T: Transport> Caller<T> {
     /// A caller for one run. `seed` is for jitter; `drain` turning true stops every call that is not in flight.
-    pub fn new(
+    pub(crate) fn new(
         transport: Arc<T>,
         store: Store,
         clock: SharedClock,
@@ -60,17 +60,17 @@ impl<T: Transport> Caller<T> {
     }
 
     /// Whether the service has accepted any write: then it knows us, and a refusal concerns one machine.
-    pub fn service_accepted(&self) -> bool {
+    pub(crate) fn service_accepted(&self) -> bool {
         self.service_accepted.load(Ordering::Acquire)
     }
 
     /// Makes no further calls of this bucket, while those of others go on; calls in flight are awaited.
-    pub fn close(&self, bucket: Bucket) {
+    pub(crate) fn close(&self, bucket: Bucket) {
         self.gate.close(bucket);
     }
 
     /// Takes notice that only a few operations of this bucket are left: so they are no outage because nobody else is answered.
-    pub fn note_stragglers(&self, bucket: Bucket) {
+    pub(crate) fn note_stragglers(&self, bucket: Bucket) {
         self.gate.note_stragglers(bucket);
     }
 

@@ -4,11 +4,11 @@ use crate::clock::BootTime;
 
 /// The number of a call within its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CallId(pub u64);
+pub(crate) struct CallId(pub u64);
 
 /// Trouble that an earlier call met while the service was well otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EarlierTrouble {
+pub(crate) struct EarlierTrouble {
     /// The call in which it began: trouble of the same origin is one trouble, and no outage.
     pub origin: CallId,
     /// When it began.

@@ -32,7 +32,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What the gate needs to know.
 #[derive(Clone, Debug)]
-pub struct GateSettings {
+pub(crate) struct GateSettings {
     /// Whose quota is used.
     pub account: AccountKey,
     /// The limits of each bucket.

@@ -9,16 +9,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::judge::ReadAnswer;
-use crate::api::MachineRecord;
+use crate::model::MachineRecord;
 use crate::model::{Change, Held, MachineId, OperationId, TagAction};
 
 /// Operations of which nobody knows whether they took effect, by machine. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Questions(Arc<HashMap<MachineId, Vec<(OperationId, Change)>>>);
+pub(crate) struct Questions(Arc<HashMap<MachineId, Vec<(OperationId, Change)>>>);
 
 /// An operation that has taken effect, as a read showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Proof {
+pub(crate) struct Proof {
     pub operation: OperationId,
     /// What holds now.
     pub after: Held,
@@ -26,7 +26,7 @@ pub struct Proof {
 
 impl Questions {
     /// Questions about these operations.
-    pub fn new(operations: impl IntoIterator<Item = (OperationId, MachineId, Change)>) -> Self {
+    pub(crate) fn new(operations: impl IntoIterator<Item = (OperationId, MachineId, Change)>) -> Self {
         let mut by_machine: HashMap<MachineId, Vec<(OperationId, Change)>> = HashMap::new();
         for (operation, machine, change) in operations {
             by_machine.entry(machine).or_default().push((operation, change));
@@ -35,12 +35,12 @@ impl Questions {
     }
 
     /// The machines that they are about, each once.
-    pub fn machines(&self) -> impl Iterator<Item = &MachineId> {
+    pub(crate) fn machines(&self) -> impl Iterator<Item = &MachineId> {
         self.0.keys()
     }
 
     /// What a read's answer proves.
-    pub fn proven_by(&self, answer: &ReadAnswer) -> Vec<Proof> {
+    pub(crate) fn proven_by(&self, answer: &ReadAnswer) -> Vec<Proof> {
         match answer {
             _ if self.0.is_empty() => Vec::new(),
             ReadAnswer::Page(page) => {

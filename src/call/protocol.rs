@@ -16,7 +16,7 @@ use crate::store::RunKey;
 
 /// A call to be made.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub(crate) struct Call {
     pub id: CallId,
     /// What to send.
     pub request: ApiRequest,
@@ -62,7 +62,7 @@ impl Call {
 
 /// An operation in a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallOperation {
+pub(crate) struct CallOperation {
     pub id: OperationId,
     /// What earlier calls, and the inventory, said of its machine.
     pub history: History,
@@ -70,7 +70,7 @@ pub struct CallOperation {
 
 /// What a call is doing, told to the run that made it.
 #[derive(Clone, Debug)]
-pub struct CallReport {
+pub(crate) struct CallReport {
     pub call: CallId,
     /// What it does now.
     pub phase: Phase,
@@ -78,7 +78,7 @@ pub struct CallReport {
 
 /// The phases of a call.
 #[derive(Clone, Debug)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// It waits.
     Waiting {
         cause: WaitCause,
@@ -111,7 +111,7 @@ pub enum Phase {
 
 /// What people should know, once a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Notice {
+pub(crate) enum Notice {
     /// A 429 came although the ledger had room; from now on all calls count together and are spread evenly.
     UnexplainedThrottling,
     /// A 429 came although single tag calls had room, and bulk ones: from now on they count together.
@@ -128,7 +128,7 @@ pub enum Notice {
 
 /// What stands in the way of a call that is not made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unanswered {
+pub(crate) struct Unanswered {
     /// What it would wait for.
     pub cause: WaitCause,
     /// How long the service asked to wait, as far as it said.
@@ -137,7 +137,7 @@ pub struct Unanswered {
 
 /// What a call waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WaitCause {
+pub(crate) enum WaitCause {
     /// The calls of a window are spread a little.
     Pacing,
     /// The quota's window is full.
@@ -166,7 +166,7 @@ pub enum WaitCause {
 
 impl WaitCause {
     /// Whether it says that something is wrong, or the quota used up, so that it may be why a run comes to no end.
-    pub const fn is_in_the_way(self) -> bool {
+    pub(crate) const fn is_in_the_way(self) -> bool {
         match self {
             Self::Window(_)
             | Self::Throttled
@@ -183,7 +183,7 @@ impl WaitCause {
 
 /// An attempt that is made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Repeat {
+pub(crate) struct Repeat {
     pub why: RepeatCause,
     /// Which attempt of its call the next one is.
     pub number: u32,
@@ -193,7 +193,7 @@ pub struct Repeat {
 
 /// Why an attempt is made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RepeatCause {
+pub(crate) enum RepeatCause {
     /// Its answer, with the HTTP status if there was one, or the lack of it.
     Answer(RetryReason, Option<u16>),
     /// There was no token to be had.
@@ -202,7 +202,7 @@ pub enum RepeatCause {
 
 /// Why there is no token to be had for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SignInTrouble {
+pub(crate) enum SignInTrouble {
     /// No connection to the sign-in service comes about.
     NotConnected(ConnectionTrouble),
     /// It does not answer, or with no token.
@@ -224,7 +224,7 @@ impl SignInTrouble {
 
 /// How a service shows that it is in trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ServiceTrouble {
+pub(crate) enum ServiceTrouble {
     /// No connection comes about.
     NotConnected(ConnectionTrouble),
     /// No answer in time.
@@ -239,13 +239,13 @@ pub enum ServiceTrouble {
 
 impl ServiceTrouble {
     /// Whether it lies on the way to the host, which all calls have in common.
-    pub const fn is_without_connection(self) -> bool {
+    pub(crate) const fn is_without_connection(self) -> bool {
         matches!(self, Self::NotConnected(_) | Self::SignIn(_))
     }
 
     /// Whether the machines of a few calls may be why, while the service answers others. A gateway that finds nobody behind
     /// it, and connections that end, are everybody's, even where they befall writes alone.
-    pub const fn may_lie_in_a_machine(self) -> bool {
+    pub(crate) const fn may_lie_in_a_machine(self) -> bool {
         match self {
             Self::TimedOut => true,
             Self::Status(status) => !matches!(status, 502 | 503),
@@ -256,7 +256,7 @@ impl ServiceTrouble {
 
 /// How a call ends.
 #[derive(Clone, Debug)]
-pub enum CallEnd {
+pub(crate) enum CallEnd {
     /// It has an answer, or is given up: what became of each operation, in the order of the call.
     Settled(Vec<OperationEnd>),
     /// The bulk call was refused as a whole: why, and what became of each operation, in the order of the call. Those
@@ -274,7 +274,7 @@ pub enum CallEnd {
 
 /// Why a call is not made any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopReason {
+pub(crate) enum StopReason {
     /// The run drains.
     Draining,
     /// The next moment at which it could start lies beyond the deadline, and so it does for every call of its bucket.
@@ -291,7 +291,7 @@ pub enum StopReason {
 
 /// Why a bulk call was refused as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BulkRefusal {
+pub(crate) enum BulkRefusal {
     /// Machines in it are bad; those that are believed to be named say so in their history.
     BadMachines,
     /// It holds more machines than allowed.
@@ -307,7 +307,7 @@ pub enum BulkRefusal {
 
 /// What became of one operation of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OperationEnd {
+pub(crate) enum OperationEnd {
     /// It has its outcome.
     Outcome(Outcome),
     /// The answer left it open: it is to be sent once more.
@@ -316,7 +316,7 @@ pub enum OperationEnd {
 
 /// Why nothing sent after this can succeed.
 #[derive(Clone, Debug)]
-pub enum AbortCause {
+pub(crate) enum AbortCause {
     /// The service, or somebody on the way, refuses every call.
     Refused(AbortReason),
     /// There is no token to be had.
@@ -334,11 +334,11 @@ pub enum AbortCause {
 
 /// Where calls report their phases; what nobody hears is lost.
 #[derive(Clone, Debug)]
-pub struct Reports(mpsc::Sender<CallReport>);
+pub(crate) struct Reports(mpsc::Sender<CallReport>);
 
 impl Reports {
     /// Reports go into this queue.
-    pub const fn new(queue: mpsc::Sender<CallReport>) -> Self {
+    pub(crate) const fn new(queue: mpsc::Sender<CallReport>) -> Self {
         Self(queue)
     }
 

@@ -15,7 +15,7 @@ use super::step::Moment;
 use crate::api::ApiRequest;
 use crate::call::{CallEnd, Proof, Questions, ReadAnswer};
 use crate::clock::BootTime;
-use crate::inventory::{PageLimits, PageSummary, PageWalk, WalkStep};
+use crate::listing::{PageLimits, PageSummary, PageWalk, WalkStep};
 use crate::model::{MachineId, OperationId};
 use crate::plan::recent::LIST_LAG;
 use crate::store::UnknownOperations;

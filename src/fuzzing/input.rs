@@ -5,9 +5,9 @@ use std::io::Read;
 use jiff::Timestamp;
 
 use super::{Choices, assert_harmless};
-use crate::api::MachineRecord;
 use crate::input::{Accepted, InputOptions, Orders, Sheet, encoding, read, records};
 use crate::inventory::Inventory;
+use crate::model::MachineRecord;
 use crate::model::{Requests, TagAction};
 use crate::plan::changes::{Plan, PlanSettings, UnlistedPolicy};
 use crate::plan::operations::Operations;

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::assert_harmless;
 use crate::input::List;
-use crate::inventory::{MachineRecord, MachineSink as _};
+use crate::inventory::MachineSink as _;
+use crate::model::MachineRecord;
 use crate::model::{Change, TagAction};
 use crate::plan::recent::RecentWrites;
 use crate::report::{ListBuilder, ListedFields, MACHINE_COLUMNS};

@@ -1,6 +1,7 @@
 //! Building an inventory, machine by machine.
 
 use std::hash::BuildHasher;
+use std::io;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -12,8 +13,7 @@ use jiff::tz::TimeZone;
 use super::machines::{Inventory, NEVER, Record, UNKNOWN};
 use super::names::NameIndex;
 use super::texts::{TextNumber, Texts};
-use crate::api::MachineRecord;
-use crate::model::{EntraDeviceId, MachineId};
+use crate::model::{EntraDeviceId, MachineId, MachineRecord};
 
 /// The longest name that is kept, in bytes: no row can name a machine by a longer one, and DNS allows 253.
 const NAME_MAXIMUM_BYTES: usize = 1000;
@@ -26,6 +26,15 @@ const INDEX_BYTES: usize = 2 * size_of::<u64>() + size_of::<u32>() + size_of::<(
 
 /// What a command takes for each text that counts tags and lists them: how many machines have it, and where it stands.
 const COUNTED_BYTES: usize = 2 * size_of::<u32>() + size_of::<&str>() + size_of::<u64>();
+
+/// Takes machines as they are read.
+pub(crate) trait MachineSink: Send + 'static {
+    /// Takes a machine; says no if one with its id came before. May block.
+    ///
+    /// # Errors
+    /// When no more can be taken; the reading ends then. [`io::ErrorKind::OutOfMemory`] is for more than it may hold.
+    fn take(&mut self, machine: &MachineRecord) -> io::Result<bool>;
+}
 
 /// An inventory that is being read.
 pub(crate) struct InventoryBuilder {
@@ -220,6 +229,15 @@ fn moment(text: &str) -> Option<i64> {
         local.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp())
     });
     moment.ok().map(Timestamp::as_microsecond)
+}
+
+impl MachineSink for InventoryBuilder {
+    fn take(&mut self, machine: &MachineRecord) -> io::Result<bool> {
+        if self.is_full() {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        Ok(self.add(machine))
+    }
 }
 
 #[cfg(test)]

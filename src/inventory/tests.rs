@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::model::{DeviceValue, MachineId};
+use crate::model::{DeviceValue, MachineId, MachineRecord};
 
 const ID: &str = "1e5bc9d7e413ddd7902c2932e418702b84d0cc07";
 

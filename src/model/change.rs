@@ -102,7 +102,7 @@ impl fmt::Display for Change {
 
 /// One change to one machine: the unit that is sent, answered and stored. Two rows may ask for the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Operation {
+pub(crate) struct Operation {
     pub machine: MachineId,
     /// What to make of it.
     pub change: Change,
@@ -120,7 +120,7 @@ pub struct OperationId(pub u32);
 
 impl Operation {
     /// The slot that it changes.
-    pub fn slot(&self) -> Slot {
+    pub(crate) fn slot(&self) -> Slot {
         Slot { machine: self.machine.clone(), tag: self.change.tag().cloned() }
     }
 }

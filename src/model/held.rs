@@ -7,7 +7,7 @@ use super::tag::{DeviceValue, Tag};
 
 /// A place on a machine that holds one thing at a time: a tag, which is there or not, or the device value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Slot {
+pub(crate) struct Slot {
     pub machine: MachineId,
     /// The tag; `None` for the device value.
     pub tag: Option<Tag>,
@@ -60,7 +60,7 @@ impl Held {
 /// What is known of the age of a write, against the time for which the service's list may lag behind it; the youngest comes
 /// first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Age {
+pub(crate) enum Age {
     /// The list may lag behind it.
     #[default]
     Young,
@@ -72,16 +72,16 @@ pub enum Age {
 
 /// What a slot may hold: one thing, or several while it is not known what became of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MayHold(u8);
+pub(crate) struct MayHold(u8);
 
 impl MayHold {
     /// Nothing yet: the beginning of a list of possibilities.
-    pub const NOTHING: Self = Self(0);
+    pub(crate) const NOTHING: Self = Self(0);
     /// Whatever a slot can hold.
-    pub const ANYTHING: Self = Self(0b1_1111);
+    pub(crate) const ANYTHING: Self = Self(0b1_1111);
 
     /// The one thing that is known; anything if nothing is.
-    pub const fn only(held: Held) -> Self {
+    pub(crate) const fn only(held: Held) -> Self {
         match held {
             Held::Unknown => Self::ANYTHING,
             Held::Absent => Self(1),
@@ -93,42 +93,42 @@ impl MayHold {
     }
 
     /// What this or the other allows.
-    pub const fn or(self, other: Self) -> Self {
+    pub(crate) const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// Whether it may be this. Of what is not known, nothing can be ruled out.
-    pub const fn allows(self, held: Held) -> bool {
+    pub(crate) const fn allows(self, held: Held) -> bool {
         self.0 & Self::only(held).0 != 0
     }
 
     /// Whether it can be nothing else than this.
-    pub fn is_only(self, held: Held) -> bool {
+    pub(crate) fn is_only(self, held: Held) -> bool {
         held != Held::Unknown && self == Self::only(held)
     }
 
     /// Whether there is no possibility in the list.
-    pub const fn is_nothing(self) -> bool {
+    pub(crate) const fn is_nothing(self) -> bool {
         self.0 == 0
     }
 
     /// The one thing that it can be; [`Held::Unknown`] if there are several.
-    pub fn known(self) -> Held {
+    pub(crate) fn known(self) -> Held {
         Held::KNOWN.into_iter().find(|held| self.is_only(*held)).unwrap_or_default()
     }
 
     /// The possibilities, one by one.
-    pub fn each(self) -> impl Iterator<Item = Held> {
+    pub(crate) fn each(self) -> impl Iterator<Item = Held> {
         Held::KNOWN.into_iter().filter(move |held| self.allows(*held))
     }
 
     /// The possibilities by their words, joined by `|`.
-    pub fn words(self) -> String {
+    pub(crate) fn words(self) -> String {
         self.each().filter_map(Held::as_str).collect::<Vec<_>>().join("|")
     }
 
     /// What such words stand for.
-    pub fn parse(words: &str) -> Self {
+    pub(crate) fn parse(words: &str) -> Self {
         let words = words.split('|').filter(|word| !word.is_empty());
         words.fold(Self::NOTHING, |all, word| all.or(Self::only(Held::parse(word))))
     }

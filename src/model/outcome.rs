@@ -29,7 +29,7 @@ pub(crate) fn is_sandbox_run(run_id: &str) -> bool {
 /// The order is the one in which the worst of a row's operations is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub(crate) enum Status {
     /// It was already set when the inventory was read.
     Unchanged,
     /// The service answered that it is so now.
@@ -46,11 +46,11 @@ pub enum Status {
 
 impl Status {
     /// Every status, in the order of summaries.
-    pub const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::Succeeded, Self::Unchanged, Self::Failed, Self::Unknown, Self::NotAttempted, Self::Invalid];
 
     /// The name in results and JSON.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
             Self::Unchanged => "unchanged",
@@ -59,11 +59,6 @@ impl Status {
             Self::NotAttempted => "not_attempted",
             Self::Invalid => "invalid",
         }
-    }
-
-    /// The status with this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == name)
     }
 }
 
@@ -75,7 +70,7 @@ impl fmt::Display for Status {
 
 /// What became of one operation, in the words of the results.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The verdict.
     pub status: Status,
     /// Whether a resumed run sends the operation again: it was refused for a reason that lies outside it, a missing
@@ -92,7 +87,7 @@ pub struct Outcome {
 
 /// What the last answer to an operation said of itself, for people: masked, so nothing is decided by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AnswerFacts {
+pub(crate) struct AnswerFacts {
     /// The HTTP status, if there was an answer.
     pub http_status: Option<u16>,
     /// The service's code, or ours (`timed_out`, `not_applied`, …) where it named none.
@@ -106,7 +101,7 @@ pub struct AnswerFacts {
 /// The quota buckets of the service: calls of one never count for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Bucket {
+pub(crate) enum Bucket {
     /// Reading machines: the list and a single one.
     Machines,
     /// Tags: the single and the bulk call together, or the single one where they count apart.
@@ -119,10 +114,10 @@ pub enum Bucket {
 
 impl Bucket {
     /// Every bucket.
-    pub const ALL: [Self; 4] = [Self::Machines, Self::Tags, Self::Value, Self::BulkTags];
+    pub(crate) const ALL: [Self; 4] = [Self::Machines, Self::Tags, Self::Value, Self::BulkTags];
 
     /// Its place in [`Self::ALL`].
-    pub const fn position(self) -> usize {
+    pub(crate) const fn position(self) -> usize {
         match self {
             Self::Machines => 0,
             Self::Tags => 1,
@@ -132,7 +127,7 @@ impl Bucket {
     }
 
     /// The name that people read.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Machines => "machines",
             Self::Tags => "tags",

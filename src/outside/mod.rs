@@ -41,32 +41,32 @@ const FORMULA_STARTS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝',
 
 /// A text from outside, as it came. It has no form of its own that could be shown by accident.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Outside<'text>(Cow<'text, str>);
+pub(crate) struct Outside<'text>(Cow<'text, str>);
 
 impl<'text> Outside<'text> {
     /// Holds the text as it is.
     #[must_use]
-    pub fn new(text: impl Into<Cow<'text, str>>) -> Self {
+    pub(crate) fn new(text: impl Into<Cow<'text, str>>) -> Self {
         Self(text.into())
     }
 
     /// The text for comparing, and for data.
     #[must_use]
-    pub fn exact(&self) -> &str {
+    pub(crate) fn exact(&self) -> &str {
         &self.0
     }
 
     /// For a piece of a line that people read: without secrets, and without anything that ends the line, moves a cursor,
     /// turns the direction of writing or is invisible.
     #[must_use]
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         line_escaped(&masked(&self.0)).into_owned()
     }
 
     /// For storing what people are to read later, or putting it among our own words: on one line, each run of white
     /// space one space, cut after so many characters. What is cut was masked before, so that no half secret is left.
     #[must_use]
-    pub fn kept(&self, longest_characters: usize) -> Box<str> {
+    pub(crate) fn kept(&self, longest_characters: usize) -> Box<str> {
         // Joined before it is masked: no more than this space may stand between the halves of a secret.
         let joined = self.0.split_whitespace().collect::<Vec<_>>().join(" ");
         let masked = masked(&joined);
@@ -79,13 +79,13 @@ impl<'text> Outside<'text> {
 
     /// For a field of a JSON object that people read; [`json_document`] does the escaping.
     #[must_use]
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         masked(&self.0).into_owned()
     }
 
     /// For a cell that people read: a line that no spreadsheet takes for a formula.
     #[must_use]
-    pub fn cell(&self) -> String {
+    pub(crate) fn cell(&self) -> String {
         let line = self.line();
         // What ends a line would be escaped by now, but is no less a sign of a formula.
         if self.is_formula() { format!("'{line}") } else { line }
@@ -93,7 +93,7 @@ impl<'text> Outside<'text> {
 
     /// For a cell of data: exact, but for an apostrophe before what a spreadsheet would run.
     #[must_use]
-    pub fn data_cell(&self) -> Cow<'_, str> {
+    pub(crate) fn data_cell(&self) -> Cow<'_, str> {
         if self.is_formula() { format!("'{}", self.0).into() } else { Cow::Borrowed(&self.0) }
     }
 

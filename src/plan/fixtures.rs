@@ -7,7 +7,8 @@ use super::operations::Operations;
 use super::recent::RecentWrites;
 use super::resolution::Resolution;
 use crate::input::{Sheet, SheetWriter};
-use crate::inventory::{Inventory, MachineRecord};
+use crate::inventory::Inventory;
+use crate::model::MachineRecord;
 use crate::model::{Change, DeviceValue, MachineId, MachineReference, Slot, Tag, TagAction};
 
 /// The id of this machine: 40 hexadecimal digits.

@@ -120,7 +120,7 @@ impl TagChange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::MachineRecord;
+    use crate::model::MachineRecord;
     use crate::model::{Age, MayHold};
     use crate::plan::fixtures::{inventory, listed, machine_id, slot, tagged};
 

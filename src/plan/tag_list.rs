@@ -65,7 +65,7 @@ fn compare(one: &ListedTag<'_>, other: &ListedTag<'_>) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::MachineRecord;
+    use crate::model::MachineRecord;
     use crate::plan::fixtures::{inventory, listed, tagged};
 
     #[test]

@@ -162,7 +162,7 @@ impl fmt::Display for TenantTagWarning {
 mod tests {
     use super::*;
     use crate::input::{InputOptions, read};
-    use crate::inventory::MachineRecord;
+    use crate::model::MachineRecord;
 
     const BOTH: [TagAction; 2] = [TagAction::Add, TagAction::Remove];
 

@@ -9,7 +9,7 @@ use crate::words::counted;
 
 /// So many calls in any window of this length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct QuotaLimit {
+pub(crate) struct QuotaLimit {
     /// Calls that may arrive in one window.
     pub calls: NonZeroU32,
     /// Length of the window, wherever it begins.
@@ -37,13 +37,13 @@ pub(crate) fn describe(duration: Duration) -> String {
 
 /// All limits of one bucket, shortest window first; none at all when it is off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Quota {
+pub(crate) struct Quota {
     limits: Vec<QuotaLimit>,
 }
 
 /// Which calls count together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum QuotaScope {
+pub(crate) enum QuotaScope {
     /// A bucket for each API: reading machines, tags, device values.
     #[default]
     Api,
@@ -60,7 +60,7 @@ const MAXIMUM_CALLS: u32 = 1_000_000;
 
 /// Why a text is no quota.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum QuotaError {
+pub(crate) enum QuotaError {
     /// A part has another form than `CALLS/WINDOW`.
     #[error("\"{0}\" is not of the form CALLS/WINDOW, as in 100/1m,1500/1h")]
     Form(String),
@@ -74,17 +74,17 @@ pub enum QuotaError {
 
 impl Quota {
     /// The limits, shortest window first.
-    pub fn limits(&self) -> &[QuotaLimit] {
+    pub(crate) fn limits(&self) -> &[QuotaLimit] {
         &self.limits
     }
 
     /// Whether no limit is stated.
-    pub fn is_off(&self) -> bool {
+    pub(crate) fn is_off(&self) -> bool {
         self.limits.is_empty()
     }
 
     /// This share of every limit, rounded down, but at least one call.
-    pub fn share(&self, percent: u8) -> Self {
+    pub(crate) fn share(&self, percent: u8) -> Self {
         let limits = self
             .limits
             .iter()
@@ -100,7 +100,7 @@ impl Quota {
     }
 
     /// The even spacing at which no limit is ever reached; `None` when the quota is off.
-    pub fn even_spacing(&self) -> Option<Duration> {
+    pub(crate) fn even_spacing(&self) -> Option<Duration> {
         self.limits.iter().map(|limit| limit.window / limit.calls.get()).max()
     }
 }

@@ -10,7 +10,7 @@ const APART: &[&[Bucket]] = &[&[Bucket::Machines], &[Bucket::Tags], &[Bucket::Bu
 
 impl QuotaScope {
     /// All buckets, in groups that share a quota.
-    pub const fn groups(self) -> &'static [&'static [Bucket]] {
+    pub(crate) const fn groups(self) -> &'static [&'static [Bucket]] {
         match self {
             Self::Api => APIS,
             Self::App => &[&Bucket::ALL],
@@ -19,12 +19,12 @@ impl QuotaScope {
     }
 
     /// The buckets whose calls count together with those of this one, itself among them.
-    pub fn together_with(self, bucket: Bucket) -> &'static [Bucket] {
+    pub(crate) fn together_with(self, bucket: Bucket) -> &'static [Bucket] {
         self.groups().iter().find(|group| group.contains(&bucket)).copied().unwrap_or(&Bucket::ALL)
     }
 
     /// Whether single and bulk tag calls count apart.
-    pub const fn counts_bulk_apart(self) -> bool {
+    pub(crate) const fn counts_bulk_apart(self) -> bool {
         matches!(self, Self::Auto)
     }
 }

@@ -16,7 +16,7 @@ use super::tenant::{OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
-use crate::inventory::ReadProgress;
+use crate::listing::ReadProgress;
 use crate::model::RETAGGING_PREFIX;
 use crate::plan::changes::{Plan, PlanSettings};
 use crate::plan::resolution::Resolution;

@@ -14,7 +14,7 @@ use super::tenant::Tenant;
 use crate::api::{CallKind, Transport};
 use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors, Progress, Spent, dispatch};
 use crate::exit::{CommandError, ExitStatus, abort_status, storage_status_of_run};
-use crate::inventory::ReadProgress;
+use crate::listing::ReadProgress;
 use crate::model::Status;
 use crate::outside::{Outside, shown};
 use crate::report::{

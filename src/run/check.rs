@@ -14,7 +14,7 @@ use crate::call::{
 };
 use crate::clock::BootTime;
 use crate::exit::{CommandError, ExitStatus};
-use crate::inventory::{ReadError, WalkError};
+use crate::listing::{ReadError, WalkError};
 use crate::model::Bucket;
 use crate::quota::QuotaLimit;
 use crate::quota::window::counted_for;

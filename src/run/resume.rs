@@ -19,7 +19,7 @@ use crate::api::Transport;
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Excerpt;
-use crate::inventory::ReadProgress;
+use crate::listing::ReadProgress;
 use crate::report::{Ending, Reserved, ResultsTarget, tally};
 use crate::store::{RunKey, RunState, StoredRun, UnfinishedRun};
 use crate::words::counted;

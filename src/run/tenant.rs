@@ -15,7 +15,8 @@ use crate::call::{AbortCause, Caller, GateSettings, StopReason, WaitCause, on_bl
 use crate::clock::{BootTime, SharedClock};
 use crate::dispatch::{EndReason, Spent};
 use crate::exit::{CommandError, ExitStatus, RunSetting};
-use crate::inventory::{self, Inventory, MachineSink, ReadError, ReadProgress, WalkError};
+use crate::inventory::{Inventory, MachineSink};
+use crate::listing::{self, ReadError, ReadProgress, WalkError};
 use crate::model::MayHold;
 use crate::plan::recent::{LIST_LAG, RecentWrites};
 use crate::plan::schedule::{BucketCalls, finish_time};
@@ -258,7 +259,7 @@ impl<T: Transport> Tenant<T> {
         let mut report = ReadingReport::new(context.screen.clone(), context.quiet);
         let (_going_on, draining) = watch::channel(false);
         let caller = self.caller(draining, context);
-        let reading = inventory::read(&caller, &self.clock, None, list, &mut report);
+        let reading = listing::read(&caller, &self.clock, None, list, &mut report);
         let read = match context.wait(self.clock.as_ref(), self.gate.deadline, reading).await {
             Waited::Ended(Err(ReadError::Stopped(StopReason::Deadline))) | Waited::TimeIsUp => {
                 Err(ReadError::TimeIsUp { in_the_way: report.progress().in_the_way })
@@ -292,7 +293,7 @@ impl<T: Transport> Tenant<T> {
         let (_going_on, draining) = watch::channel(false);
         let caller = self.caller(draining, context);
         // Whoever exports the machines has no deadline.
-        match context.wait(self.clock.as_ref(), None, inventory::read(&caller, &self.clock, None, sink, report)).await {
+        match context.wait(self.clock.as_ref(), None, listing::read(&caller, &self.clock, None, sink, report)).await {
             Waited::Ended(read) => Ok(read.map(|(sink, _)| sink)?),
             Waited::Interrupted | Waited::TimeIsUp => Err(interrupted()),
         }

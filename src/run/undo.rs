@@ -16,7 +16,7 @@ use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::{Excerpt, InputError, SheetWriter};
-use crate::inventory::ReadProgress;
+use crate::listing::ReadProgress;
 use crate::model::{MachineReference, Operation};
 use crate::plan::changes::{Decision, Plan, PlanSettings};
 use crate::plan::guard::Guard;

@@ -13,7 +13,7 @@ use crate::rehearsal::repository;
 const EVERYBODYS: &str = "outside";
 
 /// Every room: what it may name of the others, and why no more. Whoever adds a room adds a line.
-const ROOMS: [(&str, &[&str], &str); 24] = [
+const ROOMS: [(&str, &[&str], &str); 25] = [
     ("model", &[], "plain types that everybody shares depend on nobody"),
     ("clock", &[], "time and randomness are values; asking the system for them is all that it does"),
     ("words", &[], "how numbers and times are written depends on nothing that is written about"),
@@ -34,11 +34,8 @@ const ROOMS: [(&str, &[&str], &str); 24] = [
         "the ledger of attempts knows nothing of HTTP and nothing of reports",
     ),
     ("call", &["model", "clock", "quota", "api", "store"], "one call knows operations by number, and no rows"),
-    (
-        "inventory",
-        &["model", "clock", "api", "store", "call"],
-        "holds machines as they were listed, and decides nothing",
-    ),
+    ("inventory", &["model"], "pure: holds machines as they were listed, and decides nothing"),
+    ("listing", &["model", "clock", "api", "store", "call", "inventory"], "reads the machines for whatever takes them"),
     (
         "rules",
         &["model", "filter", "input", "inventory", "plan", "quota", "words"],
@@ -46,7 +43,7 @@ const ROOMS: [(&str, &[&str], &str); 24] = [
     ),
     (
         "dispatch",
-        &["model", "clock", "quota", "plan", "inventory", "api", "store", "call"],
+        &["model", "clock", "quota", "plan", "listing", "api", "store", "call"],
         "the engine speaks events: it never names who shows them",
     ),
     (

@@ -9,6 +9,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::model::MachineRecord;
+
 /// The most bytes that a text of a machine has; a longer one is as good as not shown, and a longer tag is too much. A tag
 /// has 200 characters.
 const TEXT_MAXIMUM_BYTES: usize = 4096;
@@ -17,54 +19,6 @@ const ID_MAXIMUM_BYTES: usize = 64;
 /// The most tags of a machine. What is listed is held before it is counted, and a tag of one letter takes ten times its
 /// place, so there must be a bound; nobody knows one of the service's.
 pub(super) const MAXIMUM_TAGS: usize = 100_000;
-/// What an allocation takes besides its text.
-const ALLOCATION_BYTES: usize = 16;
-
-/// A machine as reads of the service show it (the API's Machine resource). Texts are as the service wrote them; what is
-/// missing, null or empty there is `None` here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MachineRecord {
-    /// The id, never empty in a page.
-    pub id: Box<str>,
-    /// The computer's DNS name, full as a rule.
-    pub computer_dns_name: Option<Box<str>>,
-    /// When it was first seen.
-    pub first_seen: Option<Box<str>>,
-    /// When its last full report came.
-    pub last_seen: Option<Box<str>>,
-    /// The operating system, `Windows11` for example.
-    pub os_platform: Option<Box<str>>,
-    /// The operating system's version as a number, `10.0.0.0` for example.
-    pub os_version: Option<Box<str>>,
-    /// The operating system's build.
-    pub os_build: Option<Box<str>>,
-    /// The operating system's version as it is sold, `23H2` for example.
-    pub version: Option<Box<str>>,
-    /// The processor's architecture.
-    pub os_architecture: Option<Box<str>>,
-    /// `Active`, `Inactive` and others.
-    pub health_status: Option<Box<str>>,
-    /// `Onboarded`, `CanBeOnboarded` and others.
-    pub onboarding_status: Option<Box<str>>,
-    /// The machine group.
-    pub rbac_group_name: Option<Box<str>>,
-    /// The risk, `Low` for example.
-    pub risk_score: Option<Box<str>>,
-    /// The exposure, `Low` for example.
-    pub exposure_level: Option<Box<str>>,
-    /// The device's id in the directory.
-    pub aad_device_id: Option<Box<str>>,
-    /// What manages the machine, `Intune` for example.
-    pub managed_by: Option<Box<str>>,
-    /// Its last address in its own network.
-    pub last_ip_address: Option<Box<str>>,
-    /// Its last address as the internet sees it.
-    pub last_external_ip_address: Option<Box<str>>,
-    /// Its tags, in the service's order; `None` when the answer does not show them.
-    pub machine_tags: Option<Vec<Box<str>>>,
-    pub device_value: Option<Box<str>>,
-}
-
 /// The fields that are read.
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "camelCase")]
@@ -96,9 +50,10 @@ enum Field {
     Other,
 }
 
-impl MachineRecord {
-    fn read<'de, A: MapAccess<'de>>(mut fields: A) -> Result<Element, A::Error> {
-        let mut record = Self::default();
+impl Element {
+    /// A machine, or what else has fields.
+    fn of_fields<'de, A: MapAccess<'de>>(mut fields: A) -> Result<Self, A::Error> {
+        let mut record = MachineRecord::default();
         let (mut id, mut has_too_much, mut complains) = (FieldValue::Nothing, false, false);
         while let Some(field) = fields.next_key()? {
             let text = match field {
@@ -144,43 +99,14 @@ impl MachineRecord {
         // Two dots, or one, would lead a call to another address.
         let id = match id {
             FieldValue::Text(id) if !matches!(&*id, "" | "." | "..") && id.len() <= ID_MAXIMUM_BYTES => id,
-            _ => return Ok(Element::Other),
+            _ => return Ok(Self::Other),
         };
         // Without a word, its tags would be taken for unknown, though the answer shows them.
         Ok(if has_too_much {
-            Element::TooManyTags
+            Self::TooManyTags
         } else {
-            Element::Machine { record: Self { id, ..record }, complains }
+            Self::Machine { record: MachineRecord { id, ..record }, complains }
         })
-    }
-
-    /// How many bytes of memory it takes, about.
-    pub(super) fn memory_bytes(&self) -> usize {
-        let text_bytes = |text: &str| text.len() + ALLOCATION_BYTES;
-        let fields = [
-            &self.computer_dns_name,
-            &self.first_seen,
-            &self.last_seen,
-            &self.os_platform,
-            &self.os_version,
-            &self.os_build,
-            &self.version,
-            &self.os_architecture,
-            &self.health_status,
-            &self.onboarding_status,
-            &self.rbac_group_name,
-            &self.risk_score,
-            &self.exposure_level,
-            &self.aad_device_id,
-            &self.managed_by,
-            &self.last_ip_address,
-            &self.last_external_ip_address,
-            &self.device_value,
-        ];
-        let fields: usize = fields.into_iter().flatten().map(|text| text_bytes(text)).sum();
-        let tags = self.machine_tags.iter().flatten();
-        let tags: usize = tags.map(|tag| size_of::<Box<str>>() + text_bytes(tag)).sum();
-        size_of::<Self>() + text_bytes(&self.id) + fields + tags
     }
 }
 
@@ -214,7 +140,7 @@ impl<'de> Visitor<'de> for ElementVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
-        MachineRecord::read(fields)
+        Element::of_fields(fields)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {

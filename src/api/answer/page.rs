@@ -13,7 +13,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::machine_record::{Element, FieldValue, MAXIMUM_TAGS, MachineRecord};
+use super::machine_record::{Element, FieldValue, MAXIMUM_TAGS};
+use crate::model::MachineRecord;
 
 const MEBIBYTE: usize = 1024 * 1024;
 /// So many damaged characters are mended on a page; where there are more, it is no text of the service's.
@@ -35,7 +36,7 @@ impl ListBounds {
 
 /// Why an answer is not read as a list of machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnreadableList {
+pub(crate) enum UnreadableList {
     /// It is something else.
     #[error("the answer is not a list of machines as the service sends it")]
     Other,
@@ -83,7 +84,7 @@ impl Bound {
 
 /// A page of the list of machines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MachinePage {
+pub(crate) struct MachinePage {
     /// The machines, in the service's order.
     pub machines: Vec<MachineRecord>,
     /// Elements of the page that are no machine with an id.
@@ -94,7 +95,7 @@ pub struct MachinePage {
 
 impl MachinePage {
     /// All elements of the page: what the next page's `$skip` counts.
-    pub fn item_count(&self) -> u64 {
+    pub(crate) fn item_count(&self) -> u64 {
         self.skipped.saturating_add(self.machines.len() as u64)
     }
 

@@ -22,7 +22,7 @@ use crate::outside::shown;
 /// A sign-in that failed.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
-pub enum SignInError {
+pub(crate) enum SignInError {
     /// Something is missing or wrong in what the user set; nothing was sent.
     #[error("{problem}")]
     Settings {
@@ -124,7 +124,7 @@ impl SignInError {
     }
 
     /// Whether trying again later may help, with nothing changed. The other failures stop a run.
-    pub fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { trouble, .. } => {
                 !matches!(trouble, Trouble::Untrusted(_) | Trouble::ProxyAuthentication)
@@ -140,7 +140,7 @@ impl SignInError {
     }
 
     /// How long the authority asked to wait before the next try, if it did. At most an hour.
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unreachable { retry_after, .. } => *retry_after,
             _ => None,
@@ -148,7 +148,7 @@ impl SignInError {
     }
 
     /// What was met where no usable answer came, and at which point the network failed, if it did.
-    pub fn trouble(&self) -> Option<(Trouble, Option<LossKind>)> {
+    pub(crate) fn trouble(&self) -> Option<(Trouble, Option<LossKind>)> {
         match self {
             Self::Unreachable { trouble, source, .. } => Some((*trouble, source.as_ref().map(|error| error.kind()))),
             _ => None,
@@ -156,7 +156,8 @@ impl SignInError {
     }
 
     /// The AADSTS number of a refusal, if it had one.
-    pub fn code(&self) -> Option<u32> {
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> Option<u32> {
         match self {
             Self::Refused { code, .. } => *code,
             _ => None,
@@ -164,7 +165,7 @@ impl SignInError {
     }
 
     /// What the user can do about it, as a sentence's worth without a full stop.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Settings { hint, .. } => hint.clone(),
             Self::File { .. } => Some(

@@ -30,7 +30,7 @@ pub(crate) enum AuthMethod {
 
 /// How the sign-in is done: [`AuthMethod`] with `auto` decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SignInMethod {
+pub(crate) enum SignInMethod {
     /// A client secret.
     Secret,
     /// A certificate with its private key.
@@ -51,12 +51,12 @@ pub enum SignInMethod {
 
 impl SignInMethod {
     /// Whether a person is asked, who has to be there.
-    pub const fn asks_a_person(self) -> bool {
+    pub(crate) const fn asks_a_person(self) -> bool {
         matches!(self, Self::Browser | Self::DeviceCode)
     }
 
     /// The method's name, as `--auth` takes it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Secret => "secret",
             Self::Certificate => "certificate",

@@ -7,7 +7,7 @@ use crate::api::CertificateProblem;
 /// What went wrong on the way to the authority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// No connection: name, network, proxy.
     NoConnection,
     /// A connection, but to somebody whose certificate is not accepted.

@@ -32,7 +32,7 @@ impl<T: Transport> Caller<T> {
     ///
     /// # Errors
     /// As [`Self::perform`].
-    pub async fn perform_after(
+    pub(crate) async fn perform_after(
         &self,
         call: &Call,
         not_before: Option<BootTime>,
@@ -50,7 +50,7 @@ impl<T: Transport> Caller<T> {
     ///
     /// # Errors
     /// [`StoreError`] when the store fails; nothing more may be sent then.
-    pub async fn perform(&self, call: &Call, reports: &Reports) -> Result<CallEnd, StoreError> {
+    pub(crate) async fn perform(&self, call: &Call, reports: &Reports) -> Result<CallEnd, StoreError> {
         let mut memory = Memory::new(call.known());
         self.go_on(call, &mut memory, reports).await
     }
@@ -59,7 +59,7 @@ impl<T: Transport> Caller<T> {
     ///
     /// # Errors
     /// As [`Self::perform`].
-    pub async fn perform_once(
+    pub(crate) async fn perform_once(
         &self,
         call: &Call,
         reports: &Reports,

@@ -1,6 +1,7 @@
 //! What the machine in an answer shows of the change that was asked for.
 
-use crate::api::{ApiRequest, MachineRecord};
+use crate::api::ApiRequest;
+use crate::model::MachineRecord;
 use crate::model::TagAction;
 
 /// What an answer shows of a change, the worst last.

@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
-use crate::api::{CertificateProblem, LossKind, MachinePage, MachineRecord, UnreadableList};
+use crate::api::{CertificateProblem, LossKind, MachinePage, UnreadableList};
 use crate::call::EarlierTrouble;
 use crate::model::AnswerFacts;
+use crate::model::MachineRecord;
 
 /// What earlier answers to the same call said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct History {
+pub(crate) struct History {
     /// Times the machine was not found.
     pub not_found: u32,
     /// Times an answer showed the machine without the change, or the tag in another case only.
@@ -34,7 +35,7 @@ pub struct History {
 
 impl History {
     /// The same after an attempt that is made again for this reason.
-    pub const fn and(mut self, why: RetryReason) -> Self {
+    pub(crate) const fn and(mut self, why: RetryReason) -> Self {
         match why {
             RetryReason::NotFound => self.not_found += 1,
             RetryReason::NotApplied | RetryReason::OtherCase => self.not_applied += 1,
@@ -49,13 +50,13 @@ impl History {
     }
 
     /// An operation's history, with that of the call that carries it.
-    pub const fn also(self, call: Self) -> Self {
+    pub(crate) const fn also(self, call: Self) -> Self {
         Self { may_hold: self.may_hold || call.may_hold, ..self }
     }
 
     /// Whether the operation may have been done all the same when it is refused for this reason: by an attempt whose
     /// answer nobody has, or that was accepted without showing the change.
-    pub const fn may_be_done_although(self, refused: FailReason) -> bool {
+    pub(crate) const fn may_be_done_although(self, refused: FailReason) -> bool {
         self.may_hold || (self.not_applied > 0 && !matches!(refused, FailReason::NotApplied))
     }
 }
@@ -150,7 +151,7 @@ pub(super) const fn fail(why: FailReason, facts: AnswerFacts) -> Verdict {
 
 /// What a read has found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReadAnswer {
+pub(crate) enum ReadAnswer {
     /// A page of the list of machines.
     Page(MachinePage),
     /// The machine that was asked for.
@@ -202,7 +203,7 @@ pub(crate) enum SplitReason {
 
 /// Why a call is made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RetryReason {
+pub(crate) enum RetryReason {
     /// The token was not accepted; another one may be.
     TokenRefused,
     /// The machine was not found, which is not believed yet.
@@ -233,7 +234,7 @@ pub enum RetryReason {
 
 /// What an answer holds more of than any true one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Excess {
+pub(crate) enum Excess {
     Machines,
     /// Tags of a machine.
     Tags,
@@ -244,7 +245,7 @@ pub enum Excess {
 
 impl Excess {
     /// What is too much of an answer that is not read, if that is why.
-    pub const fn of(unreadable: UnreadableList) -> Option<Self> {
+    pub(crate) const fn of(unreadable: UnreadableList) -> Option<Self> {
         match unreadable {
             UnreadableList::Other => None,
             UnreadableList::TooManyMachines { .. } => Some(Self::Machines),
@@ -256,7 +257,7 @@ impl Excess {
 
 /// Why no connection came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ConnectionTrouble {
+pub(crate) enum ConnectionTrouble {
     /// The host's name could not be looked up.
     UnknownHost,
     /// Nobody listens there.
@@ -270,7 +271,7 @@ pub enum ConnectionTrouble {
 
 impl ConnectionTrouble {
     /// Why a connection did not come about that was lost so.
-    pub const fn of(loss: LossKind) -> Self {
+    pub(crate) const fn of(loss: LossKind) -> Self {
         match loss {
             LossKind::UnknownHost => Self::UnknownHost,
             LossKind::ConnectionRefused => Self::Refused,
@@ -283,7 +284,7 @@ impl ConnectionTrouble {
 
 impl RetryReason {
     /// Whether the attempt may have taken effect although no answer says so.
-    pub const fn is_ambiguous(self) -> bool {
+    pub(crate) const fn is_ambiguous(self) -> bool {
         match self {
             Self::NotApplied
             | Self::OtherCase
@@ -299,7 +300,7 @@ impl RetryReason {
     }
 
     /// Whether a single machine may be why: the same call without it might be answered.
-    pub const fn may_lie_in_a_machine(self) -> bool {
+    pub(crate) const fn may_lie_in_a_machine(self) -> bool {
         match self {
             Self::ServiceFailed
             | Self::Busy
@@ -314,12 +315,12 @@ impl RetryReason {
     }
 
     /// Whether the attempt counts against the limit of attempts. What surely never left does not.
-    pub const fn counts_as_attempt(self) -> bool {
+    pub(crate) const fn counts_as_attempt(self) -> bool {
         !matches!(self, Self::NotConnected(_))
     }
 
     /// The code in results, where the service gave none.
-    pub const fn code(self) -> &'static str {
+    pub(crate) const fn code(self) -> &'static str {
         match self {
             Self::TokenRefused => "token_refused",
             Self::NotFound => "not_found",
@@ -338,7 +339,7 @@ impl RetryReason {
 
 /// Why a call is refused for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FailReason {
+pub(crate) enum FailReason {
     /// The service does not know the machine; it said so repeatedly.
     NotFound,
     /// The service does not allow it.
@@ -353,7 +354,7 @@ pub enum FailReason {
 
 /// Why a run stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AbortReason {
+pub(crate) enum AbortReason {
     /// The base URL leads elsewhere; the token goes nowhere else.
     Redirected {
         /// The HTTP status.
@@ -374,7 +375,7 @@ pub enum AbortReason {
 
 impl AbortReason {
     /// Whether the attempt may have taken effect: only some redirects say that the call is still to be made.
-    pub const fn is_ambiguous(&self) -> bool {
+    pub(crate) const fn is_ambiguous(&self) -> bool {
         match self {
             Self::Redirected { status, .. } => !matches!(status, 307 | 308),
             Self::ProxyAuthentication | Self::Untrusted { .. } => false,

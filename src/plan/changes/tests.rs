@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::inventory::MachineRecord;
+use crate::model::MachineRecord;
 use crate::model::{DeviceValue, MayHold};
 use crate::plan::fixtures::{inventory, listed, machine_id, plan, sheet, slot, tagged};
 use crate::plan::guard::Bound;

@@ -1,7 +1,7 @@
 //! Which machine a row means, in every way to write it.
 
 use super::*;
-use crate::inventory::MachineRecord;
+use crate::model::MachineRecord;
 use crate::plan::fixtures::{id, inventory, listed, named, sheet};
 
 /// A resolution of rows that each name one machine.

@@ -1,7 +1,7 @@
 //! What is found about each row, whatever the list and our own writes say.
 
 use super::*;
-use crate::inventory::MachineRecord;
+use crate::model::MachineRecord;
 use crate::model::{DeviceValue, MayHold};
 use crate::plan::fixtures::{inventory, listed, sheet, slot, tagged};
 use crate::plan::recent::Age;

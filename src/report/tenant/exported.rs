@@ -2,7 +2,7 @@
 
 use super::machines::COLUMNS;
 use crate::input::{bare_name, list_elements};
-use crate::inventory::MachineRecord;
+use crate::model::MachineRecord;
 
 /// What other exports call the fields that they show; of several, the first that is there counts.
 const OTHER_NAMES: [(&str, &[&str]); 9] = [

@@ -8,7 +8,8 @@ use tempfile::SpooledTempFile;
 use super::exported::ExportedColumns;
 use super::machines::{COLUMNS, cells, tags_cell, write_machine};
 use crate::input::{MachineFields, bare_name};
-use crate::inventory::{Inventory, InventoryBuilder, MachinePosition, MachineRecord, MachineSink, NameMatch};
+use crate::inventory::{Inventory, InventoryBuilder, MachinePosition, MachineSink, NameMatch};
+use crate::model::MachineRecord;
 use crate::model::{MachineId, MachineReference};
 
 /// The most text of fields that is held in memory. A million machines with five fields take about 100 MB.

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::inventory::{MachineRecord, MachineSink};
+use crate::inventory::MachineSink;
 use crate::model::MachineId;
+use crate::model::MachineRecord;
 use crate::outside::{Outside, shown};
 use crate::report::files::atomic::{check_device, is_device, new_file_beside, open_device, put_in_place};
 use crate::report::files::earlier::{self, ExistingFile};

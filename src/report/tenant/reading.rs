@@ -10,7 +10,7 @@ use super::machines::MachinesTarget;
 use crate::api::CallKind;
 use crate::call::StopReason;
 use crate::dispatch::EndReason;
-use crate::inventory::{InventoryEvent, InventoryObserver, ReadError, ReadProgress};
+use crate::listing::{ListingEvent, ListingObserver, ReadError, ReadProgress};
 use crate::outside::shown;
 use crate::report::course::obstacle::{Afterwards, obstacle_hint, obstacle_text};
 use crate::report::course::pace::LinePace;
@@ -72,17 +72,17 @@ impl ReadingReport {
     }
 }
 
-impl InventoryObserver for ReadingReport {
-    fn observe(&mut self, event: InventoryEvent, progress: &ReadProgress) {
+impl ListingObserver for ReadingReport {
+    fn observe(&mut self, event: ListingEvent, progress: &ReadProgress) {
         self.progress.clone_from(progress);
         match event {
-            InventoryEvent::Started => {
+            ListingEvent::Started => {
                 self.start_bar();
                 self.update();
             }
-            InventoryEvent::Progress => self.update(),
-            InventoryEvent::Notice(notice) => self.screen.warning(&notice_text(notice)),
-            InventoryEvent::Ended => {
+            ListingEvent::Progress => self.update(),
+            ListingEvent::Notice(notice) => self.screen.warning(&notice_text(notice)),
+            ListingEvent::Ended => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }

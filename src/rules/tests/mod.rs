@@ -11,7 +11,8 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::input::List;
-use crate::inventory::{Inventory, MachineRecord, MachineSink as _};
+use crate::inventory::{Inventory, MachineSink as _};
+use crate::model::MachineRecord;
 use crate::model::{Change, TagAction};
 use crate::plan::recent::RecentWrites;
 use crate::report::{Fields, ListBuilder, ListedFields, MACHINE_COLUMNS};

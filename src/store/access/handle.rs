@@ -13,7 +13,7 @@ use crate::store::{Absence, Patience, Reader, StoreError};
 /// The state of one directory, open for writing. Clones share it; it is closed when the last one is gone. Whatever a
 /// [`Reader`] can tell, a store can, too.
 #[derive(Clone)]
-pub struct Store {
+pub(crate) struct Store {
     pub(in crate::store) reader: Reader,
     pub(in crate::store) writer: connection::SharedConnection,
     pub(in crate::store) clock: SharedClock,
@@ -53,7 +53,7 @@ impl Store {
     }
 
     /// For how long the database has not answered, if that is long: it cannot be reached, or somebody keeps it locked.
-    pub fn silent_for(&self) -> Option<Duration> {
+    pub(crate) fn silent_for(&self) -> Option<Duration> {
         let connections = [&self.writer, &self.reader.connection];
         let waits = connections.into_iter().filter_map(connection::SharedConnection::waiting_for);
         waits.max().filter(|waiting| *waiting >= absence::SILENT_AFTER)
@@ -61,13 +61,13 @@ impl Store {
 
     /// What is lost of the state, if this opening was the first to find that out. What is left can be worked with: from now
     /// on the loss is in the books.
-    pub const fn loss(&self) -> Option<&StoreError> {
+    pub(crate) const fn loss(&self) -> Option<&StoreError> {
         self.loss.as_ref()
     }
 
     /// Waits for a database that is away for as long as this in the middle of work, and not beyond `ends`; until then it is
     /// asked for as long as at the beginning. A file is never waited for longer than that.
-    pub fn bear_absences(&self, longest: Duration, ends: Option<Instant>) {
+    pub(crate) fn bear_absences(&self, longest: Duration, ends: Option<Instant>) {
         self.patience.set(longest, ends);
     }
 
@@ -77,17 +77,17 @@ impl Store {
     }
 
     /// Tells when the database goes away, and when it is back.
-    pub fn absences(&self) -> watch::Receiver<Option<Absence>> {
+    pub(crate) fn absences(&self) -> watch::Receiver<Option<Absence>> {
         self.patience.absences()
     }
 
     /// Tells when something was stored again that a server lacked which has taken over.
-    pub fn restorations(&self) -> watch::Receiver<u32> {
+    pub(crate) fn restorations(&self) -> watch::Receiver<u32> {
         self.patience.restorations()
     }
 
     /// Since when the database is away, and until when it is waited for, if it is.
-    pub fn absence(&self) -> Option<Absence> {
+    pub(crate) fn absence(&self) -> Option<Absence> {
         *self.absences().borrow()
     }
 }

@@ -21,7 +21,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the server cannot be used.
-    pub async fn open_on(address: &ServerAddress, clock: SharedClock) -> Result<Self, StoreError> {
+    pub(crate) async fn open_on(address: &ServerAddress, clock: SharedClock) -> Result<Self, StoreError> {
         let patience = Patience::default();
         let opening = Box::pin(Self::open_patiently(address, clock, patience.clone()));
         absence::told(&patience, &address.name(), opening).await
@@ -79,7 +79,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the directory is not safe or the database cannot be used.
-    pub async fn open(directory: &Path, clock: SharedClock) -> Result<Self, StoreError> {
+    pub(crate) async fn open(directory: &Path, clock: SharedClock) -> Result<Self, StoreError> {
         let store = Self::open_at_once(directory, clock).await?;
         store.find_out_who_lives().await?;
         Ok(store)
@@ -118,13 +118,13 @@ impl Store {
     ///
     /// # Errors
     /// The damage that is found; or the database cannot be used.
-    pub async fn look_through(&self) -> Result<(), StoreError> {
+    pub(crate) async fn look_through(&self) -> Result<(), StoreError> {
         self.writer.run_when_sound(|_transaction| Ok(())).await
     }
 
     /// Leaves the database in one file, for the end of a process; whoever dies without this leaves that to the next one. Says
     /// what is damaged.
-    pub async fn put_in_order(self) -> Option<StoreError> {
+    pub(crate) async fn put_in_order(self) -> Option<StoreError> {
         let Some(directory) = self.identity.state_directory() else {
             self.take_leave().await;
             return None;
@@ -145,7 +145,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`] when `SQLite` has no memory for it.
-    pub fn in_memory(clock: SharedClock) -> Result<Self, StoreError> {
+    pub(crate) fn in_memory(clock: SharedClock) -> Result<Self, StoreError> {
         let path = Path::new(":memory:");
         let mut connection = Connection::open_in_memory().map_err(|error| StoreError::database(path, error))?;
         #[cfg(test)]

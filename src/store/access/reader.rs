@@ -25,7 +25,7 @@ use crate::store::trust::{custody, presence, soundness, witness};
 
 /// The state of one directory, open for reading. Clones share it. It waits for nobody and keeps nobody waiting.
 #[derive(Clone)]
-pub struct Reader {
+pub(crate) struct Reader {
     pub(in crate::store) connection: SharedConnection,
     /// Where the locks of processes are; in memory there are none.
     pub(in crate::store) lock_directory: Option<PathBuf>,
@@ -49,7 +49,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`] when the directory is not safe or the database cannot be used.
-    pub async fn open(directory: &Path) -> Result<Option<Self>, StoreError> {
+    pub(crate) async fn open(directory: &Path) -> Result<Option<Self>, StoreError> {
         #[cfg(test)]
         if let Some(address) = server::tests::cluster::in_place_of(directory) {
             return Self::open_on(&address).await;
@@ -66,7 +66,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`] when the server cannot be used.
-    pub async fn open_on(address: &ServerAddress) -> Result<Option<Self>, StoreError> {
+    pub(crate) async fn open_on(address: &ServerAddress) -> Result<Option<Self>, StoreError> {
         let (asked, patience) = (address.clone(), Patience::default());
         let wait = patience.clone();
         let asking = tokio::task::spawn_blocking(move || server::is_there(&asked, &wait));
@@ -97,17 +97,17 @@ impl Reader {
     }
 
     /// The address of the server that the state is on; `None` for a directory of this machine.
-    pub fn server(&self) -> Option<&str> {
+    pub(crate) fn server(&self) -> Option<&str> {
         self.server.as_deref()
     }
 
     /// Until when what was stored is lost, as far as that is known; `None` when nothing is.
-    pub async fn lost_until(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) async fn lost_until(&self) -> Result<Option<Timestamp>, StoreError> {
         self.connection.run(lost_until).await
     }
 
     /// What is known to be missing, or may be, in a sentence without its full stop.
-    pub async fn what_is_missing(&self) -> Result<Option<String>, StoreError> {
+    pub(crate) async fn what_is_missing(&self) -> Result<Option<String>, StoreError> {
         if let Some(until) = self.lost_until().await? {
             return Ok(Some(format!("a part of what was stored until {until:.0} is lost, so runs may be missing")));
         }
@@ -118,7 +118,7 @@ impl Reader {
     ///
     /// # Errors
     /// The damage as well, of a database in which no run can be found.
-    pub async fn nothing_but_loss(&self) -> Result<Option<StoreError>, StoreError> {
+    pub(crate) async fn nothing_but_loss(&self) -> Result<Option<StoreError>, StoreError> {
         let has_runs = self.connection.run(|transaction| {
             transaction.query_row("SELECT count(*) > 0 FROM run WHERE state <> 'removing'", params![], |row| row.get(0))
         });

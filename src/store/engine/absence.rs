@@ -33,7 +33,7 @@ const TIME_TO_COME_BACK: Duration = Duration::from_secs(30);
 
 /// A database that is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Absence {
+pub(crate) struct Absence {
     pub since: Timestamp,
     /// Until when it is waited for.
     pub until: Timestamp,

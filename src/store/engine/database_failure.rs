@@ -12,7 +12,7 @@ const LONGEST_TEXT_CHARACTERS: usize = 300;
 /// What `SQLite` said, in one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
-pub struct DatabaseFailure {
+pub(crate) struct DatabaseFailure {
     pub(super) trouble: Trouble,
     text: Box<str>,
     /// What to do, where only whoever was asked knows it.

@@ -14,7 +14,7 @@ use crate::words::counted;
 
 /// Why the state cannot be read or written. Clones share the cause.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// No state directory is named and the platform tells none.
     #[error("there is no home directory to keep the state in")]
     NoDirectory,
@@ -153,13 +153,13 @@ pub enum StoreError {
 
 impl StoreError {
     /// Whether another server has taken over that lacks commits of ours.
-    pub fn is_loss_of_commits(&self) -> bool {
+    pub(crate) fn is_loss_of_commits(&self) -> bool {
         matches!(self, Self::Database { source, .. } if matches!(source.trouble, Trouble::CommitsLost))
     }
 
     /// Whether what the database still holds is not to be believed, or cannot be read at all. A server that lacks commits of
     /// ours is believed: it knows that it does, and what was doubted then says so of itself; the run is gone on with there.
-    pub fn is_damage(&self) -> bool {
+    pub(crate) fn is_damage(&self) -> bool {
         match self {
             Self::Emptied { .. }
             | Self::Gone { .. }
@@ -199,8 +199,8 @@ impl StoreError {
     }
 
     /// Whether the disk of the database does not answer.
-    #[must_use]
-    pub fn is_silence(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_silence(&self) -> bool {
         matches!(self, Self::Database { source, .. } | Self::AnswersLost { source, .. } if source.trouble == Trouble::DiskSilent)
     }
 
@@ -210,7 +210,7 @@ impl StoreError {
     }
 
     /// Whether what was asked for is at fault, and not what it was asked of: a wrong name, password or right.
-    pub fn is_setting(&self) -> bool {
+    pub(crate) fn is_setting(&self) -> bool {
         use Trouble::{
             ConnectionFile, Encoding, NoDatabase, NoPassword, NotAllowed, NotLetIn, OldServer, PoolMode, Standby,
             Untrusted,
@@ -234,7 +234,7 @@ impl StoreError {
     }
 
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoDirectory => "name one with --state-dir or TAGFLEET_STATE_DIR".to_owned(),
             // Of a file, that says that no thread could be started which is to wait for its disk.

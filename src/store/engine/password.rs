@@ -6,7 +6,7 @@ use std::pin::Pin;
 use secrecy::SecretString;
 
 /// Who gives passwords that hold for a while only, such as tokens of a sign-in service.
-pub trait PasswordGiver: fmt::Debug + Send + Sync {
+pub(crate) trait PasswordGiver: fmt::Debug + Send + Sync {
     /// One that holds now, or why there is none to be had. It is waited for within the program's runtime, and no longer than
     /// the server is.
     fn password(&self) -> PasswordToCome<'_>;
@@ -18,7 +18,7 @@ pub(crate) type PasswordToCome<'a> = Pin<Box<dyn Future<Output = Result<SecretSt
 /// Why there was no password to be had.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct PasswordRefusal {
+pub(crate) struct PasswordRefusal {
     /// The reason, as a sentence without its full stop.
     pub message: String,
     /// What the user can do about it.

@@ -9,7 +9,7 @@ use crate::quota::{Quota, QuotaLimit};
 
 /// The number of an attempt: the later one has the greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AttemptKey(pub(in crate::store) i64);
+pub(crate) struct AttemptKey(pub(in crate::store) i64);
 
 #[cfg(test)]
 impl AttemptKey {
@@ -20,7 +20,7 @@ impl AttemptKey {
 
 /// A call that asks to be let through.
 #[derive(Clone, Debug)]
-pub struct AttemptRequest {
+pub(crate) struct AttemptRequest {
     /// Whose quota it uses.
     pub account: AccountKey,
     /// The bucket that it counts in.
@@ -41,7 +41,7 @@ pub struct AttemptRequest {
 
 /// An attempt that may be sent, and was written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AttemptTicket {
+pub(crate) struct AttemptTicket {
     /// To close it with.
     pub attempt: AttemptKey,
     /// When it was let through.
@@ -50,7 +50,7 @@ pub struct AttemptTicket {
 
 /// The ledger's answer to a call that asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
+pub(crate) enum Admission {
     /// It may be sent at once.
     Granted(AttemptTicket),
     /// Not now; nothing was written.
@@ -59,7 +59,7 @@ pub enum Admission {
 
 /// Why a call must wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// A window is full until then.
     Window {
         /// The earliest start.
@@ -83,7 +83,7 @@ pub enum Refusal {
 
 /// When an attempt counts as ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptEnd {
+pub(crate) enum AttemptEnd {
     /// Its whole answer is here, or it surely never left: now.
     Now,
     /// It was given up without a complete answer and may still arrive: thirty seconds from now.
@@ -94,7 +94,7 @@ pub enum AttemptEnd {
 
 /// What an attempt did to one of its operations.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OperationEffect {
+pub(crate) struct OperationEffect {
     pub operation: OperationId,
     /// Its state from now on; `None` leaves it to be sent again.
     pub state: Option<OperationState>,
@@ -108,7 +108,7 @@ pub struct OperationEffect {
 
 /// The end of an attempt, to be written in one transaction with what it did.
 #[derive(Clone, Debug)]
-pub struct Settlement {
+pub(crate) struct Settlement {
     pub attempt: AttemptKey,
     /// When it counts as ended.
     pub end: AttemptEnd,

@@ -9,15 +9,15 @@ use crate::model::{AnswerFacts, Change, Held, MachineId, OperationId, Status, Ta
 
 /// The number of a tenant and app in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AccountKey(pub(crate) i64);
+pub(crate) struct AccountKey(pub(crate) i64);
 
 /// The number of a run in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RunKey(pub(crate) i64);
+pub(crate) struct RunKey(pub(crate) i64);
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunState {
+pub(crate) enum RunState {
     /// Its rows are being written; nothing was sent.
     Preparing,
     /// Calls are made, or were when its process died.
@@ -38,7 +38,7 @@ impl RunState {
         [Self::Preparing, Self::Running, Self::Stopped, Self::Finished, Self::Revisited, Self::Removing];
 
     /// The name in the database and in listings.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Preparing => "preparing",
             Self::Running => "running",
@@ -64,7 +64,7 @@ pub(crate) const CHANGED_SINCE: &str = "changed_since";
 
 /// How far an operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum OperationState {
+pub(crate) enum OperationState {
     /// To be sent.
     Pending,
     /// The service answered that it is so now.
@@ -83,7 +83,7 @@ pub enum OperationState {
 
 impl OperationState {
     /// Every state.
-    pub const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Pending,
         Self::Succeeded,
         Self::Unchanged,
@@ -94,7 +94,7 @@ impl OperationState {
     ];
 
     /// The name in listings.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Succeeded => "succeeded",
@@ -107,7 +107,7 @@ impl OperationState {
     }
 
     /// Whether a resumed run sends it.
-    pub const fn is_open(self) -> bool {
+    pub(crate) const fn is_open(self) -> bool {
         matches!(self, Self::Pending | Self::Refused | Self::Unknown)
     }
 
@@ -115,7 +115,7 @@ impl OperationState {
     ///
     /// Whatever may have taken effect without an answer that says so is unknown until an answer or a reading settles it,
     /// although a later attempt was refused, or none was made any more. What is still to be sent was not attempted.
-    pub const fn status(self, may_have_taken_effect: bool) -> Status {
+    pub(crate) const fn status(self, may_have_taken_effect: bool) -> Status {
         match self {
             Self::Succeeded => Status::Succeeded,
             Self::Unchanged => Status::Unchanged,
@@ -154,7 +154,7 @@ impl OperationState {
 
 /// What a run does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RunKind {
+pub(crate) enum RunKind {
     /// It makes the tenant match a file.
     #[default]
     Apply,
@@ -172,7 +172,7 @@ pub(crate) fn name_of_undo(run_id: &str) -> String {
 
 impl RunKind {
     /// The name in the database and in listings.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Apply => "apply",
             Self::Undo => "undo",
@@ -186,7 +186,7 @@ impl RunKind {
 
 /// A run that is about to be stored.
 #[derive(Clone, Debug)]
-pub struct NewRun {
+pub(crate) struct NewRun {
     /// The name that people use.
     pub run_id: String,
     pub kind: RunKind,
@@ -236,7 +236,7 @@ impl NewRun {
 
 /// A run as it is stored.
 #[derive(Clone, Debug)]
-pub struct StoredRun {
+pub(crate) struct StoredRun {
     pub key: RunKey,
     /// How far it is.
     pub state: RunState,
@@ -250,7 +250,7 @@ pub struct StoredRun {
 
 /// A piece of the input: whole records, and the operations that answer each of its rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct InputChunk {
+pub(crate) struct InputChunk {
     /// The place of its first row among those of the run, from 1.
     pub first_row: u32,
     /// The numbers that its rows have in the file, where some of that are no rows of the run; none where they are their
@@ -264,7 +264,7 @@ pub struct InputChunk {
 
 impl InputChunk {
     /// The number in the file of the row at this place of the run.
-    pub fn number(&self, place: u32) -> u32 {
+    pub(crate) fn number(&self, place: u32) -> u32 {
         let position = place.checked_sub(self.first_row).map(|position| position as usize);
         position.and_then(|position| self.numbers.get(position)).copied().unwrap_or(place)
     }
@@ -272,7 +272,7 @@ impl InputChunk {
 
 /// An operation that is about to be stored.
 #[derive(Clone, Debug)]
-pub struct NewOperation {
+pub(crate) struct NewOperation {
     /// Its number in the run.
     pub operation: OperationId,
     pub machine: MachineId,
@@ -290,7 +290,7 @@ pub struct NewOperation {
 
 /// The outcome of an operation that is settled without a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettledOperation {
+pub(crate) struct SettledOperation {
     /// How it is.
     pub state: OperationState,
     /// Code and message, unless it is as it should be.
@@ -299,7 +299,7 @@ pub struct SettledOperation {
 
 /// An operation and what became of it.
 #[derive(Clone, Debug)]
-pub struct StoredOperation {
+pub(crate) struct StoredOperation {
     /// How far it is.
     pub state: OperationState,
     /// Whether an attempt may have taken effect without an answer that says so.
@@ -318,14 +318,14 @@ pub struct StoredOperation {
 
 impl StoredOperation {
     /// What it means to the reader of results.
-    pub const fn status(&self) -> Status {
+    pub(crate) const fn status(&self) -> Status {
         self.state.status(self.ambiguous)
     }
 }
 
 /// A piece of the input with everything that answers it.
 #[derive(Clone, Debug, Default)]
-pub struct StoredChunk {
+pub(crate) struct StoredChunk {
     pub input: InputChunk,
     /// The operations that they name.
     pub operations: HashMap<OperationId, StoredOperation>,

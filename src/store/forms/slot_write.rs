@@ -6,7 +6,7 @@ use crate::model::{Age, Held, MayHold, Slot};
 
 /// A write of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlotWrite {
+pub(crate) struct SlotWrite {
     /// The run that made it.
     pub run: RunKey,
     pub slot: Slot,
@@ -29,14 +29,14 @@ pub struct SlotWrite {
 
 impl SlotWrite {
     /// Whether it may have changed anything.
-    pub fn may_change(&self) -> bool {
+    pub(crate) fn may_change(&self) -> bool {
         self.before == Held::Unknown || self.before != self.wrote
     }
 }
 
 /// What a run made of a slot, from its first write there to its last, whatever rows its input had then.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunSlot {
+pub(crate) struct RunSlot {
     pub slot: Slot,
     /// What held before the first write.
     pub before: Held,

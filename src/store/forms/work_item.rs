@@ -6,7 +6,7 @@ use crate::model::{ChangeKind, Operation, OperationId};
 
 /// What becomes of removes that wait for adds which may have been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub(crate) enum Doubt {
     /// The adds are read back before that is decided.
     MayBeSettled,
     /// Nothing more will be known of the adds.
@@ -15,7 +15,7 @@ pub enum Doubt {
 
 /// Removes whose adds did not all succeed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RemovesWithoutAdds {
+pub(crate) struct RemovesWithoutAdds {
     /// How many were left out.
     pub left_out: u32,
     /// Those that wait for adds in doubt, in the order of their numbers.
@@ -24,7 +24,7 @@ pub struct RemovesWithoutAdds {
 
 /// Whether removes of a run wait for adds to the same machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guards {
+pub(crate) enum Guards {
     /// None does.
     None,
     /// Some do, and of each machine the inventory has all or none of the operations.
@@ -35,7 +35,7 @@ pub enum Guards {
 
 /// Operations that are sent alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct WorkKind {
+pub(crate) struct WorkKind {
     /// What they do.
     pub change: ChangeKind,
     /// Whether the inventory lacks their machines.
@@ -44,14 +44,14 @@ pub struct WorkKind {
 
 /// Where an operation stands among those of its kind: they come tag by tag, and of one tag in the order of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WorkPlace {
+pub(crate) struct WorkPlace {
     pub(crate) argument: u32,
     pub(crate) operation: OperationId,
 }
 
 /// An operation that is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorkItem {
+pub(crate) struct WorkItem {
     pub id: OperationId,
     /// What to do.
     pub operation: Operation,
@@ -63,7 +63,7 @@ pub struct WorkItem {
 
 /// What was sent and never answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UnknownOperations {
+pub(crate) struct UnknownOperations {
     pub operations: Vec<(OperationId, Operation)>,
     /// When the latest of them was given up.
     pub latest: Option<Timestamp>,
@@ -71,7 +71,7 @@ pub struct UnknownOperations {
 
 /// How much work of a kind there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WorkCount {
+pub(crate) struct WorkCount {
     /// Operations that are still to be sent.
     pub operations: u64,
     /// The calls that take them, if each holds only one change and at most so many machines as asked.

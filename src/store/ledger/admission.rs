@@ -35,7 +35,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails: the call must not be sent.
-    pub async fn admit(&self, request: AttemptRequest) -> Result<Admission, StoreError> {
+    pub(crate) async fn admit(&self, request: AttemptRequest) -> Result<Admission, StoreError> {
         loop {
             let admission = self.admit_once(request.clone()).await?;
             let Admission::Granted(ticket) = admission else { return Ok(admission) };
@@ -87,7 +87,7 @@ impl Store {
 
     /// How long the latest writes of this account took from start to answer, on average; `None` when there were none since
     /// the machine was started.
-    pub async fn mean_round_trip(&self, account: AccountKey) -> Result<Option<Duration>, StoreError> {
+    pub(crate) async fn mean_round_trip(&self, account: AccountKey) -> Result<Option<Duration>, StoreError> {
         let timeline_key = self.identity.timeline_key;
         self.looking()
             .run(move |transaction| {
@@ -106,7 +106,7 @@ impl Store {
 
     /// The latest ends of this account's calls in these buckets, newest first, at most `count`; for schedules. Calls in
     /// flight are given as ending now.
-    pub async fn latest_ends(
+    pub(crate) async fn latest_ends(
         &self,
         account: AccountKey,
         buckets: Vec<Bucket>,
@@ -133,7 +133,7 @@ impl Store {
     }
 
     /// Until when the service wants no call of these buckets, where that lies ahead.
-    pub async fn paused_until(
+    pub(crate) async fn paused_until(
         &self,
         account: AccountKey,
         buckets: Vec<Bucket>,
@@ -154,7 +154,7 @@ impl Store {
 impl Reader {
     /// The operations of a run that were sent, or were about to be, and whose attempt was never settled: its process
     /// died, or the database failed.
-    pub async fn unsettled_operations(&self, run: RunKey) -> Result<HashSet<OperationId>, StoreError> {
+    pub(crate) async fn unsettled_operations(&self, run: RunKey) -> Result<HashSet<OperationId>, StoreError> {
         self.connection.run(move |transaction| unheard_operations(transaction, run)).await
     }
 }

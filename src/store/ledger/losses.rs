@@ -9,7 +9,7 @@ use crate::store::{Store, StoreError};
 
 /// Calls that nobody knows of any more, or whose number nobody knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownCalls {
+pub(crate) struct UnknownCalls {
     /// Why not.
     pub why: Uncertainty,
     /// All of them had ended by then.
@@ -21,7 +21,7 @@ pub struct UnknownCalls {
 impl Store {
     /// The calls that nobody knows of: the latest of them had ended by the moment that is given. They fill every window
     /// that reaches back to it.
-    pub async fn unknown_calls(&self) -> Result<Option<UnknownCalls>, StoreError> {
+    pub(crate) async fn unknown_calls(&self) -> Result<Option<UnknownCalls>, StoreError> {
         let (timeline_key, clock) = (self.identity.timeline_key, self.clock.clone());
         self.writer
             .run(move |transaction| {

@@ -27,7 +27,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails: nothing of the answer may be shown.
-    pub async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
+    pub(crate) async fn settle(&self, settlement: Settlement) -> Result<(), StoreError> {
         let (clock, own) = (self.clock.clone(), self.identity.timeline_key);
         // It may be stored later, when a server is back that was away.
         let (heard, heard_at) = (clock.boot_time(), clock.wall_time());
@@ -77,7 +77,7 @@ impl Store {
 
     /// Closes the attempts of a run that this process will not hear of any more: each may still arrive, and its operations
     /// may have taken effect.
-    pub async fn abandon_open_attempts(&self, run: RunKey) -> Result<(), StoreError> {
+    pub(crate) async fn abandon_open_attempts(&self, run: RunKey) -> Result<(), StoreError> {
         let clock = self.clock.clone();
         let process_key = self.identity.process_key;
         self.writer

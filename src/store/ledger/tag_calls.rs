@@ -10,7 +10,7 @@ const REMEMBERED_MICROSECONDS: i64 = 30 * 24 * 3600 * 1_000_000;
 
 impl Store {
     /// Notes that a refusal came which is explained if the account's tag calls count together.
-    pub async fn note_tag_calls_together(&self, account: AccountKey) -> Result<(), StoreError> {
+    pub(crate) async fn note_tag_calls_together(&self, account: AccountKey) -> Result<(), StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         self.writer
             .run_repeatable(1, move |transaction| {
@@ -25,7 +25,7 @@ impl Store {
     }
 
     /// Whether that was noted within the last 30 days.
-    pub async fn tag_calls_count_together(&self, account: AccountKey) -> Result<bool, StoreError> {
+    pub(crate) async fn tag_calls_count_together(&self, account: AccountKey) -> Result<bool, StoreError> {
         let since = self.clock.wall_time().as_microsecond().saturating_sub(REMEMBERED_MICROSECONDS);
         self.writer
             .run(move |transaction| {

@@ -17,7 +17,7 @@ use crate::store::{Reader, StoreError};
 
 /// A call as it stands in the ledger.
 #[derive(Clone, Debug)]
-pub struct CallRecord {
+pub(crate) struct CallRecord {
     /// The bucket that it counts in.
     pub bucket: Bucket,
     /// The kind of call, under the name that the ledger has for it.
@@ -41,7 +41,7 @@ pub struct CallRecord {
 
 /// An operation as it stands in the books.
 #[derive(Clone, Copy, Debug)]
-pub struct OperationRecord {
+pub(crate) struct OperationRecord {
     /// What it does.
     pub change: Change<TagNumber>,
     /// The number of its machine's kind, if that was noted.
@@ -64,7 +64,7 @@ struct CallRange {
 
 impl Reader {
     /// When the first and the last call of a run were let through.
-    pub async fn call_span(&self, run: RunKey) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
+    pub(crate) async fn call_span(&self, run: RunKey) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
         self.connection
             .run(move |transaction| {
                 let Some(range) = call_range(transaction, run)? else { return Ok(None) };
@@ -77,7 +77,7 @@ impl Reader {
 
     /// Tells every call of a run's tenant and app from so long before its first call to its last one, in the order in which
     /// they were let through.
-    pub async fn tell_calls<State: Clone + Send + 'static>(
+    pub(crate) async fn tell_calls<State: Clone + Send + 'static>(
         &self,
         run: RunKey,
         before: std::time::Duration,
@@ -104,7 +104,7 @@ impl Reader {
     }
 
     /// Tells every operation of a run, in the order of their numbers.
-    pub async fn tell_operations<State: Clone + Send + 'static>(
+    pub(crate) async fn tell_operations<State: Clone + Send + 'static>(
         &self,
         run: RunKey,
         mut state: State,
@@ -130,7 +130,7 @@ impl Reader {
     }
 
     /// The tags of a run that have these numbers.
-    pub async fn tags_of(&self, run: RunKey, numbers: Vec<TagNumber>) -> Result<Vec<String>, StoreError> {
+    pub(crate) async fn tags_of(&self, run: RunKey, numbers: Vec<TagNumber>) -> Result<Vec<String>, StoreError> {
         self.connection
             .run(move |transaction| {
                 let mut query =

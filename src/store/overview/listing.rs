@@ -21,7 +21,7 @@ use crate::store::{Reader, StoreError};
 
 /// How a run stands, seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunCondition {
+pub(crate) enum RunCondition {
     /// A living process is writing its rows down, or waits for another run; nothing was sent.
     Preparing,
     /// A living process makes its calls.
@@ -36,7 +36,7 @@ pub enum RunCondition {
 
 impl RunCondition {
     /// The name in listings.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Preparing => "preparing",
             Self::Running => "running",
@@ -59,7 +59,7 @@ impl RunCondition {
 
 /// The process that began a run, or took it over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunProcess {
+pub(crate) struct RunProcess {
     /// The machine that it runs on.
     pub host: String,
     /// The system's number of it, for people; it may mean another process by now.
@@ -72,7 +72,7 @@ pub struct RunProcess {
 
 /// A run in a list.
 #[derive(Clone, Debug)]
-pub struct RunEntry {
+pub(crate) struct RunEntry {
     /// The name that people use.
     pub run_id: String,
     /// What it was begun by: `apply`, for example.
@@ -102,7 +102,7 @@ pub struct RunEntry {
 
 /// A run with what a list has no room for.
 #[derive(Clone, Debug)]
-pub struct RunDetails {
+pub(crate) struct RunDetails {
     /// What a list shows.
     pub entry: RunEntry,
     pub header: Vec<String>,
@@ -123,7 +123,7 @@ pub struct RunDetails {
 
 impl Reader {
     /// The latest of the runs before this one whose results were to go to the same place.
-    pub async fn earlier_run_into(&self, run: &StoredRun) -> Result<Option<String>, StoreError> {
+    pub(crate) async fn earlier_run_into(&self, run: &StoredRun) -> Result<Option<String>, StoreError> {
         let (key, results_path) = (run.key, run.description.results_path.clone());
         self.connection
             .run(move |transaction| {
@@ -137,7 +137,7 @@ impl Reader {
 
     /// Whether a later run at the same host has had its results where those of this one were, or has taken this file for its
     /// input.
-    pub async fn is_followed(&self, run: RunKey, input_path: String) -> Result<bool, StoreError> {
+    pub(crate) async fn is_followed(&self, run: RunKey, input_path: String) -> Result<bool, StoreError> {
         self.connection
             .run(move |transaction| {
                 transaction.query_row(
@@ -151,7 +151,7 @@ impl Reader {
     }
 
     /// All runs, newest first.
-    pub async fn runs(&self) -> Result<Vec<RunEntry>, StoreError> {
+    pub(crate) async fn runs(&self) -> Result<Vec<RunEntry>, StoreError> {
         let dead = self.dead_processes().await?;
         self.connection
             .run(move |transaction| {
@@ -168,7 +168,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError::NoSuchRun`] when there is none of this name.
-    pub async fn run_details(&self, run_id: &str) -> Result<RunDetails, StoreError> {
+    pub(crate) async fn run_details(&self, run_id: &str) -> Result<RunDetails, StoreError> {
         let name = run_id.to_owned();
         let dead = self.dead_processes().await?;
         let found = self.connection.run(move |transaction| read_details(transaction, &name, &dead)).await?;

@@ -10,7 +10,7 @@ use crate::store::{Reader, StoreError};
 
 /// What there is to say about a state as a whole.
 #[derive(Clone, Debug)]
-pub struct Overview {
+pub(crate) struct Overview {
     /// What keeps it, with the version.
     pub engine: String,
     /// The form of its tables.
@@ -25,7 +25,7 @@ pub struct Overview {
 
 /// A process that lives.
 #[derive(Clone, Debug)]
-pub struct AtWork {
+pub(crate) struct AtWork {
     pub process: RunProcess,
     /// The run that it has claimed, if any.
     pub run_id: Option<String>,
@@ -33,7 +33,7 @@ pub struct AtWork {
 
 impl Reader {
     /// The state as a whole.
-    pub async fn overview(&self) -> Result<Overview, StoreError> {
+    pub(crate) async fn overview(&self) -> Result<Overview, StoreError> {
         let dead = self.dead_processes().await?;
         self.connection
             .run(move |transaction| {

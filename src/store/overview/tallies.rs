@@ -10,7 +10,7 @@ use crate::store::{Reader, Store, StoreError};
 
 /// Calls of one kind that ended in the same way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallTally {
+pub(crate) struct CallTally {
     /// The kind, under the name that the ledger has for it.
     pub kind: String,
     /// The HTTP status of their answers; `None` for those that nobody answered.
@@ -20,7 +20,7 @@ pub struct CallTally {
 
 impl Store {
     /// The last attempt that was let through, whoever made it: those of later ones have greater numbers.
-    pub async fn latest_attempt(&self) -> Result<AttemptKey, StoreError> {
+    pub(crate) async fn latest_attempt(&self) -> Result<AttemptKey, StoreError> {
         self.reader
             .connection
             .run(|transaction| {
@@ -31,7 +31,7 @@ impl Store {
     }
 
     /// The calls of this process that are over, of the attempts after this one; those that read the machines, too.
-    pub async fn own_calls_since(&self, attempt: AttemptKey) -> Result<Vec<CallTally>, StoreError> {
+    pub(crate) async fn own_calls_since(&self, attempt: AttemptKey) -> Result<Vec<CallTally>, StoreError> {
         let process_key = self.identity.process_key;
         self.reader
             .connection
@@ -54,7 +54,7 @@ impl Reader {
     /// When a run over all of this input last ended with nothing left, failed or unknown: of this tenant and app as far as they
     /// are given, or else where the books are of one alone. Of a run with tolerated or left out rows nothing is said; and that
     /// somebody has looked at it since, or taken it back, changes nothing.
-    pub async fn last_done(
+    pub(crate) async fn last_done(
         &self,
         input_path: &str,
         tenant: Option<String>,

@@ -15,7 +15,7 @@ use crate::store::{Reader, Store, StoreError};
 
 /// What a file of rules declared, as far as later runs need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Declared {
+pub(crate) struct Declared {
     pub name: String,
     /// Beginnings of tags that it owns.
     pub prefixes: Vec<String>,
@@ -31,7 +31,7 @@ pub struct Declared {
 
 /// A declaration that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeclarationInForce {
+pub(crate) struct DeclarationInForce {
     pub declared: Declared,
     /// The file that it came from, as the run named it.
     pub path: String,
@@ -41,7 +41,11 @@ pub struct DeclarationInForce {
 
 impl Reader {
     /// The declarations that are in force in the tenant of this account, by name.
-    pub async fn declarations(&self, account: AccountKey, host: &str) -> Result<Vec<DeclarationInForce>, StoreError> {
+    pub(crate) async fn declarations(
+        &self,
+        account: AccountKey,
+        host: &str,
+    ) -> Result<Vec<DeclarationInForce>, StoreError> {
         let host = host.to_owned();
         self.connection
             .run(move |transaction| {
@@ -65,7 +69,7 @@ impl Reader {
 
 impl Reader {
     /// What the rules declare that a run carries out; `None` where it carries out none.
-    pub async fn declared(&self, run: RunKey) -> Result<Option<Declared>, StoreError> {
+    pub(crate) async fn declared(&self, run: RunKey) -> Result<Option<Declared>, StoreError> {
         self.connection
             .run(move |transaction| {
                 let content: Option<String> = transaction
@@ -81,7 +85,7 @@ impl Reader {
 
 impl Store {
     /// Notes what the rules declare that a run carries out.
-    pub async fn declare(&self, run: RunKey, declared: Declared) -> Result<(), StoreError> {
+    pub(crate) async fn declare(&self, run: RunKey, declared: Declared) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
                 let content = serde_json::to_string(&declared).unwrap_or_default();
@@ -95,7 +99,7 @@ impl Store {
     }
 
     /// Gives back what the rules of this name own; says whether there was anything.
-    pub async fn release(&self, account: AccountKey, host: &str, name: &str) -> Result<bool, StoreError> {
+    pub(crate) async fn release(&self, account: AccountKey, host: &str, name: &str) -> Result<bool, StoreError> {
         let (host, name) = (host.to_owned(), name.to_owned());
         self.writer
             .run(move |transaction| {

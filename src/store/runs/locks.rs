@@ -25,7 +25,7 @@ use crate::store::{Store, StoreError};
 
 /// The answer to a run that wants to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
+pub(crate) enum Claim {
     /// It is [`RunState::Running`], or [`RunState::Revisited`] if it had finished, and belongs to this process. This it was before.
     Granted(RunState),
     /// These are in its way; nothing was changed.
@@ -41,7 +41,7 @@ impl Claim {
 
 /// A run under way that is in another's way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
+pub(crate) struct Holder {
     key: RunKey,
     process_key: i64,
     /// Its name.
@@ -64,14 +64,14 @@ pub struct Holder {
 
 impl Holder {
     /// What tells it from others that are in the way, or from itself when it was in the way by something else.
-    pub fn obstacle(&self) -> (&str, i64, Option<&Overlap>, bool) {
+    pub(crate) fn obstacle(&self) -> (&str, i64, Option<&Overlap>, bool) {
         (&self.run_id, self.process_key, self.overlap.as_ref(), self.silent_from.is_some())
     }
 }
 
 /// What two runs both change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Overlap {
+pub(crate) struct Overlap {
     /// How many operations of the holder.
     pub operations: u64,
     /// The machine of the first of them.
@@ -111,7 +111,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NoSuchRun`]; [`StoreError::NeverBegan`] when another process died while it stored the run.
-    pub async fn claim_run(&self, run: RunKey) -> Result<Claim, StoreError> {
+    pub(crate) async fn claim_run(&self, run: RunKey) -> Result<Claim, StoreError> {
         let mut checked = HashSet::new();
         let mut own = None;
         loop {
@@ -140,7 +140,7 @@ impl Store {
     }
 
     /// Whether this run is still under way.
-    pub async fn still_holds(&self, holder: &Holder) -> Result<bool, StoreError> {
+    pub(crate) async fn still_holds(&self, holder: &Holder) -> Result<bool, StoreError> {
         let (key, process_key) = (holder.key, holder.process_key);
         let identity = self.identity.clone();
         self.writer

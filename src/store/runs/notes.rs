@@ -22,7 +22,7 @@ type StoredPoint = (u64, u64);
 
 /// A limit that calls were made under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct KeptLimit {
+pub(crate) struct KeptLimit {
     /// Length of the window.
     pub window: Duration,
     /// Calls in any window of that length.
@@ -31,7 +31,7 @@ pub struct KeptLimit {
 
 /// A moment of a schedule, from its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ForetoldPoint {
+pub(crate) struct ForetoldPoint {
     /// How long after the beginning.
     pub after: Duration,
     /// Operations that are done by then.
@@ -40,7 +40,7 @@ pub struct ForetoldPoint {
 
 /// A command that begins to carry a run out.
 #[derive(Clone, Debug, Default)]
-pub struct NewRunSession {
+pub(crate) struct NewRunSession {
     /// The version of the program.
     pub version: &'static str,
     /// The limits that it keeps.
@@ -55,7 +55,7 @@ pub struct NewRunSession {
 
 /// How a session ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunSessionEnd {
+pub(crate) struct RunSessionEnd {
     /// Why, as a word.
     pub ended: String,
     /// Why it stopped early, as the rest of a sentence; `None` where it did not.
@@ -71,7 +71,7 @@ pub struct RunSessionEnd {
 
 /// A command that carried a run out, or tried to.
 #[derive(Clone, Debug)]
-pub struct RunSession {
+pub(crate) struct RunSession {
     /// The version of the program.
     pub version: String,
     /// The limits that it kept, shortest window first.
@@ -94,7 +94,7 @@ pub struct RunSession {
 
 /// Of what kind a machine is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct MachineKind {
+pub(crate) struct MachineKind {
     /// Its machine group.
     pub group: Option<String>,
     pub platform: Option<String>,
@@ -102,7 +102,7 @@ pub struct MachineKind {
 
 impl Store {
     /// Notes that this process begins to carry a run out.
-    pub async fn begin_session(&self, run: RunKey, session: NewRunSession) -> Result<(), StoreError> {
+    pub(crate) async fn begin_session(&self, run: RunKey, session: NewRunSession) -> Result<(), StoreError> {
         let (now, process_key) = (self.clock.wall_time().as_microsecond(), self.identity.process_key);
         let limits: Vec<StoredLimit> =
             session.limits.iter().map(|limit| (limit.calls, microseconds(limit.window))).collect();
@@ -132,7 +132,7 @@ impl Store {
     }
 
     /// Notes how the session of this process at a run ended.
-    pub async fn end_session(&self, run: RunKey, end: RunSessionEnd) -> Result<(), StoreError> {
+    pub(crate) async fn end_session(&self, run: RunKey, end: RunSessionEnd) -> Result<(), StoreError> {
         let (now, process_key) = (self.clock.wall_time().as_microsecond(), self.identity.process_key);
         let spent: Vec<(String, u64)> = end.spent.into_iter().map(|(part, time)| (part, microseconds(time))).collect();
         let spent = json(&spent);
@@ -149,7 +149,7 @@ impl Store {
     }
 
     /// Adds kinds of machines, numbered from `first_number` on.
-    pub async fn add_machine_kinds(
+    pub(crate) async fn add_machine_kinds(
         &self,
         run: RunKey,
         first_number: u32,
@@ -169,7 +169,7 @@ impl Store {
     }
 
     /// Notes the kinds of the machines of operations, by number, from this operation on.
-    pub async fn note_machine_kinds(
+    pub(crate) async fn note_machine_kinds(
         &self,
         run: RunKey,
         first_operation: u32,
@@ -190,12 +190,12 @@ impl Store {
 
 impl Reader {
     /// Who sat at a run, in the order in which they did.
-    pub async fn sessions(&self, run: RunKey) -> Result<Vec<RunSession>, StoreError> {
+    pub(crate) async fn sessions(&self, run: RunKey) -> Result<Vec<RunSession>, StoreError> {
         self.connection.run(move |transaction| sessions(transaction, run)).await
     }
 
     /// The kinds of machines of a run, by number.
-    pub async fn machine_kinds(&self, run: RunKey) -> Result<Vec<MachineKind>, StoreError> {
+    pub(crate) async fn machine_kinds(&self, run: RunKey) -> Result<Vec<MachineKind>, StoreError> {
         self.connection
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(

@@ -25,7 +25,7 @@ use crate::store::{Reader, Store, StoreError};
 
 /// A run that is not over, although nobody may be at it. Where later runs have written over all that it still wanted, it is.
 #[derive(Clone, Debug)]
-pub struct UnfinishedRun {
+pub(crate) struct UnfinishedRun {
     pub run: StoredRun,
     /// Operations that are still to be sent, or whose outcome is unknown, and that no later run has written over.
     pub open: u32,
@@ -33,13 +33,11 @@ pub struct UnfinishedRun {
     pub earlier_paths: Vec<String>,
     /// Whether these paths are those of this host: another may have other files there.
     pub has_our_paths: bool,
-    /// Whether it left operations out that another invocation might send.
-    pub left_out: bool,
 }
 
 /// An operation of a run, with what is known of it.
 #[derive(Clone, Debug)]
-pub struct KnownOperation {
+pub(crate) struct KnownOperation {
     pub id: OperationId,
     /// What it does.
     pub operation: Operation,
@@ -59,7 +57,7 @@ pub struct KnownOperation {
 
 /// What is decided about an operation of a run that is gone on with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecidedAnew {
+pub(crate) struct DecidedAnew {
     /// Its number.
     pub operation: OperationId,
     /// Its outcome, if it is not to be sent.
@@ -77,28 +75,29 @@ const NAMELESS: [&str; 2] = ["machine_not_found", "machine_ambiguous"];
 
 impl KnownOperation {
     /// Whether the run has changed something by it, or may have.
-    pub fn may_be_done(&self) -> bool {
+    pub(crate) fn may_be_done(&self) -> bool {
         matches!(self.state, OperationState::Succeeded) || (self.ambiguous && !self.is_of_nobody())
     }
 
     /// Whether it is but a name that led to no machine: what may have been done under it has a slot elsewhere.
-    pub fn is_of_nobody(&self) -> bool {
+    pub(crate) fn is_of_nobody(&self) -> bool {
         self.error_code.as_deref().is_some_and(|code| NAMELESS.contains(&code))
     }
 }
 
 impl Reader {
     /// The runs of this account at this host that are not over, the latest first.
-    pub async fn unfinished_runs(&self, account: AccountKey, host: &str) -> Result<Vec<UnfinishedRun>, StoreError> {
+    pub(crate) async fn unfinished_runs(
+        &self,
+        account: AccountKey,
+        host: &str,
+    ) -> Result<Vec<UnfinishedRun>, StoreError> {
         let host = host.to_owned();
         self.connection
             .run(move |transaction| {
                 let input_host = if transaction.sqlite().is_some() { "NULL" } else { "input_host" };
                 let mut statement = transaction.prepare_cached(&format!(
-                    "SELECT {RUN_COLUMNS},
-                         EXISTS (SELECT 1 FROM operation WHERE operation.run_key = run.run_key AND state = 5
-                             AND error_code IS DISTINCT FROM 'waits_for_add'),
-                         earlier_paths, {input_host}
+                    "SELECT {RUN_COLUMNS}, earlier_paths, {input_host}
                      FROM run WHERE account_key = ?1 AND host = ?2 AND state NOT IN ('preparing', 'removing')
                      ORDER BY created_at DESC, run_key DESC"
                 ))?;
@@ -108,9 +107,8 @@ impl Reader {
                     Ok(UnfinishedRun {
                         open: open_operations(transaction, run.key, &mut open)?,
                         run,
-                        left_out: row.get(17)?,
-                        earlier_paths: row.get::<String>(18)?.lines().map(str::to_owned).collect(),
-                        has_our_paths: row.get::<Option<String>>(19)?.is_none_or(|host| host == host_name()),
+                        earlier_paths: row.get::<String>(17)?.lines().map(str::to_owned).collect(),
+                        has_our_paths: row.get::<Option<String>>(18)?.is_none_or(|host| host == host_name()),
                     })
                 })?;
                 runs.filter(|run| run.as_ref().map_or(true, |run| run.open > 0)).collect()
@@ -119,7 +117,7 @@ impl Reader {
     }
 
     /// Whether a run has made calls that another did not know of when it was decided about.
-    pub async fn has_called_since(&self, run: RunKey, other: RunKey) -> Result<bool, StoreError> {
+    pub(crate) async fn has_called_since(&self, run: RunKey, other: RunKey) -> Result<bool, StoreError> {
         self.connection
             .run(move |transaction| {
                 transaction.query_row(
@@ -133,7 +131,7 @@ impl Reader {
     }
 
     /// Whether a run has come to its end, or was ended.
-    pub async fn is_closed(&self, run: RunKey) -> Result<bool, StoreError> {
+    pub(crate) async fn is_closed(&self, run: RunKey) -> Result<bool, StoreError> {
         self.connection
             .run(move |transaction| {
                 transaction.query_row(
@@ -146,7 +144,7 @@ impl Reader {
     }
 
     /// Whether a run was taken back, so that nothing of it is left to be done.
-    pub async fn is_taken_back(&self, run: RunKey) -> Result<bool, StoreError> {
+    pub(crate) async fn is_taken_back(&self, run: RunKey) -> Result<bool, StoreError> {
         self.connection
             .run(move |transaction| {
                 let has_undo: bool = transaction.query_row(
@@ -162,7 +160,7 @@ impl Reader {
     }
 
     /// The operations of a run in the order of their numbers, beginning after `after`.
-    pub async fn known_operations(
+    pub(crate) async fn known_operations(
         &self,
         run: RunKey,
         after: Option<OperationId>,
@@ -202,7 +200,7 @@ impl Store {
     /// Makes a run ready to be gone on with: calls that its process never heard of may have taken effect, what is unknown
     /// is to be sent again, and removes that waited for adds wait again. The run must have been claimed. What is unknown
     /// stays in doubt until an answer or a reading settles it.
-    pub async fn take_over(&self, run: RunKey) -> Result<(), StoreError> {
+    pub(crate) async fn take_over(&self, run: RunKey) -> Result<(), StoreError> {
         self.settle_lost_attempts(run).await?;
         self.writer
             .run(move |transaction| {
@@ -222,7 +220,7 @@ impl Store {
 
     /// Ends a run that is being undone: what it has not done yet, nobody is to do any more. What may have been done stays
     /// unknown. The run must have been claimed.
-    pub async fn close_run(&self, run: RunKey) -> Result<(), StoreError> {
+    pub(crate) async fn close_run(&self, run: RunKey) -> Result<(), StoreError> {
         self.settle_lost_attempts(run).await?;
         self.writer
             .run(move |transaction| {
@@ -250,7 +248,7 @@ impl Store {
     }
 
     /// Has operations of a run sent again whose outcomes do not stand any more. What they did is kept.
-    pub async fn send_again(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
+    pub(crate) async fn send_again(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
                 let mut reopen = transaction.prepare_cached(
@@ -268,7 +266,7 @@ impl Store {
     }
 
     /// Has operations of a run that were carried out give way to what a later run made of them. What they did is kept.
-    pub async fn leave_overwritten(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
+    pub(crate) async fn leave_overwritten(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
                 let mut leave = transaction.prepare_cached(
@@ -287,7 +285,7 @@ impl Store {
 
     /// Stores what is decided about operations of a run that is gone on with. What they did is kept. The run must have
     /// been claimed.
-    pub async fn decide_anew(&self, run: RunKey, decided: Vec<DecidedAnew>) -> Result<(), StoreError> {
+    pub(crate) async fn decide_anew(&self, run: RunKey, decided: Vec<DecidedAnew>) -> Result<(), StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         self.writer
             .run(move |transaction| {
@@ -320,7 +318,7 @@ impl Store {
     }
 
     /// Notes what the run finds on the slots of these operations before it writes there again.
-    pub async fn note_found(&self, run: RunKey, found: Vec<(OperationId, MayHold)>) -> Result<(), StoreError> {
+    pub(crate) async fn note_found(&self, run: RunKey, found: Vec<(OperationId, MayHold)>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(
@@ -335,7 +333,7 @@ impl Store {
     }
 
     /// Notes that somebody has just asked for what a run wants.
-    pub async fn note_asked(&self, run: RunKey) -> Result<(), StoreError> {
+    pub(crate) async fn note_asked(&self, run: RunKey) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
                 transaction.execute(
@@ -349,7 +347,12 @@ impl Store {
 
     /// Notes up to which attempt the writes of other runs were taken into account when it was decided what is to be sent, and
     /// whether somebody has just asked for that.
-    pub async fn note_decided(&self, run: RunKey, as_of: AttemptKey, is_asked_now: bool) -> Result<(), StoreError> {
+    pub(crate) async fn note_decided(
+        &self,
+        run: RunKey,
+        as_of: AttemptKey,
+        is_asked_now: bool,
+    ) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
                 transaction.execute("UPDATE run SET decided_after = ?2 WHERE run_key = ?1", params![run.0, as_of.0])?;

@@ -25,7 +25,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError::NoSuchRun`] when there is none.
-    pub async fn run_by_id(&self, run_id: &str) -> Result<StoredRun, StoreError> {
+    pub(crate) async fn run_by_id(&self, run_id: &str) -> Result<StoredRun, StoreError> {
         let name = run_id.to_owned();
         let found = self
             .connection
@@ -60,7 +60,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Incomplete`] when they are not; [`StoreError::NeverBegan`] when that is so since its process died, or
     /// is still at work, before it had stored them all.
-    pub async fn check_rows(&self, run: &StoredRun) -> Result<(), StoreError> {
+    pub(crate) async fn check_rows(&self, run: &StoredRun) -> Result<(), StoreError> {
         let key = run.key;
         let found = self.connection.run(move |transaction| count_rows(transaction, key)).await?;
         let (name, rows) = (run.description.run_id.clone(), u64::from(run.description.row_count));
@@ -72,7 +72,7 @@ impl Reader {
     }
 
     /// The piece of the input that begins at this row, with everything that answers it; `None` after the last one.
-    pub async fn chunk(&self, run: RunKey, first_row: u32) -> Result<Option<StoredChunk>, StoreError> {
+    pub(crate) async fn chunk(&self, run: RunKey, first_row: u32) -> Result<Option<StoredChunk>, StoreError> {
         self.connection.run(move |transaction| read_chunk(transaction, run, first_row)).await
     }
 }

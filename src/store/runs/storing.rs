@@ -11,7 +11,7 @@ use crate::store::{Store, StoreError};
 
 impl Store {
     /// The number of this tenant and app, made when it is new. Both compare ignoring ASCII case.
-    pub async fn account(&self, tenant: &str, app: &str) -> Result<AccountKey, StoreError> {
+    pub(crate) async fn account(&self, tenant: &str, app: &str) -> Result<AccountKey, StoreError> {
         let (tenant, app) = (tenant.to_ascii_lowercase(), app.to_ascii_lowercase());
         self.writer
             .run(move |transaction| {
@@ -29,7 +29,7 @@ impl Store {
     }
 
     /// Begins a run: [`RunState::Preparing`].
-    pub async fn create_run(&self, run: NewRun) -> Result<RunKey, StoreError> {
+    pub(crate) async fn create_run(&self, run: NewRun) -> Result<RunKey, StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         let process_key = self.identity.process_key;
         self.writer
@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// Adds pieces of the input.
-    pub async fn add_chunks(&self, run: RunKey, chunks: Vec<InputChunk>) -> Result<(), StoreError> {
+    pub(crate) async fn add_chunks(&self, run: RunKey, chunks: Vec<InputChunk>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
                 let add = "INSERT INTO input_chunk (run_key, first_row, row_count, records, operations)
@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// Adds the run's tags, numbered from `first_number` on.
-    pub async fn add_tags(&self, run: RunKey, first_number: u32, tags: Vec<Tag>) -> Result<(), StoreError> {
+    pub(crate) async fn add_tags(&self, run: RunKey, first_number: u32, tags: Vec<Tag>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
                 let mut added = transaction.add_to("tag", ["run_key", "tag_number", "tag"])?;
@@ -102,7 +102,7 @@ impl Store {
     }
 
     /// Adds operations, to be sent.
-    pub async fn add_operations(&self, run: RunKey, operations: Vec<NewOperation>) -> Result<(), StoreError> {
+    pub(crate) async fn add_operations(&self, run: RunKey, operations: Vec<NewOperation>) -> Result<(), StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         self.writer
             .run(move |transaction| {
@@ -136,7 +136,7 @@ impl Store {
     }
 
     /// Adds rows that are in error: number, code and message.
-    pub async fn add_problems(
+    pub(crate) async fn add_problems(
         &self,
         run: RunKey,
         problems: Vec<(u32, &'static str, String)>,
@@ -156,7 +156,7 @@ impl Store {
     }
 
     /// Puts a change number or remark into the place of the one that a run was begun with.
-    pub async fn set_note(&self, run: RunKey, note: String) -> Result<(), StoreError> {
+    pub(crate) async fn set_note(&self, run: RunKey, note: String) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
                 transaction.execute("UPDATE run SET note = ?2 WHERE run_key = ?1", params![run.0, note])?;
@@ -166,7 +166,7 @@ impl Store {
     }
 
     /// Moves a run on.
-    pub async fn set_run_state(&self, run: RunKey, state: RunState) -> Result<(), StoreError> {
+    pub(crate) async fn set_run_state(&self, run: RunKey, state: RunState) -> Result<(), StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         self.writer
             .run_repeatable(1, move |transaction| {
@@ -182,7 +182,7 @@ impl Store {
     /// Has a server look at the operations once many were stored. What it knows nothing of it takes for few, and it would read and
     /// sort all that is left of a run for each page of them. A role that does not own the tables may not ask for that; then the
     /// server looks by itself, within a minute or so.
-    pub async fn weigh_operations(&self) -> Result<(), StoreError> {
+    pub(crate) async fn weigh_operations(&self) -> Result<(), StoreError> {
         self.writer
             .run(|transaction| match transaction.sqlite() {
                 Some(_) => Ok(()),
@@ -193,7 +193,7 @@ impl Store {
     }
 
     /// Lets go of a run that was claimed and is not carried out: what had finished has, and everything else was stopped.
-    pub async fn leave_run(&self, run: RunKey) -> Result<(), StoreError> {
+    pub(crate) async fn leave_run(&self, run: RunKey) -> Result<(), StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         self.writer
             .run_repeatable(1, move |transaction| {

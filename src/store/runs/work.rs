@@ -23,7 +23,12 @@ const ADD_WAS_NOT_MADE: &str =
 
 impl Store {
     /// How many operations are still to be sent, and in how many calls of at most `batch_limit` machines.
-    pub async fn count_work(&self, run: RunKey, kind: WorkKind, batch_limit: u32) -> Result<WorkCount, StoreError> {
+    pub(crate) async fn count_work(
+        &self,
+        run: RunKey,
+        kind: WorkKind,
+        batch_limit: u32,
+    ) -> Result<WorkCount, StoreError> {
         self.looking()
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(
@@ -47,7 +52,7 @@ impl Store {
     }
 
     /// Which removes of this run wait for adds to the same machines.
-    pub async fn guards(&self, run: RunKey) -> Result<Guards, StoreError> {
+    pub(crate) async fn guards(&self, run: RunKey) -> Result<Guards, StoreError> {
         self.looking()
             .run(move |transaction| {
                 let (any, across) = transaction.query_row(
@@ -68,7 +73,7 @@ impl Store {
     }
 
     /// The operations of a kind that are still to be sent and have been sent before, in the order of their numbers.
-    pub async fn sent_before(&self, run: RunKey, kind: WorkKind) -> Result<Vec<OperationId>, StoreError> {
+    pub(crate) async fn sent_before(&self, run: RunKey, kind: WorkKind) -> Result<Vec<OperationId>, StoreError> {
         self.looking()
             .run(move |transaction| {
                 // A run without calls, as most are, need not be looked through.
@@ -87,7 +92,7 @@ impl Store {
     }
 
     /// So many of the `all` operations of a kind that are still to be sent, evenly spread over them.
-    pub async fn spread_work(
+    pub(crate) async fn spread_work(
         &self,
         run: RunKey,
         kind: WorkKind,
@@ -115,7 +120,7 @@ impl Store {
 
     /// Takes refusals at their word that came before the service had accepted a call of this app: they were about these
     /// operations, since others were accepted.
-    pub async fn believe_refusals(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
+    pub(crate) async fn believe_refusals(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
         self.writer
             .run_repeatable(1 + operations.len(), move |transaction| {
                 let mut statement = transaction.prepare_cached(
@@ -131,7 +136,7 @@ impl Store {
     }
 
     /// The next operations to be sent, tag by tag, beginning after `after`.
-    pub async fn next_work(
+    pub(crate) async fn next_work(
         &self,
         run: RunKey,
         kind: WorkKind,
@@ -160,7 +165,7 @@ impl Store {
     /// Leaves out the removes of machines whose adds did not all succeed: a machine must not fall out of its old
     /// device group without getting into the new one. To be called when all adds have an outcome, apart for machines that
     /// the inventory lacks. Where doubt may be settled, the removes that wait for adds in doubt stay as they are.
-    pub async fn leave_out_removes_without_adds(
+    pub(crate) async fn leave_out_removes_without_adds(
         &self,
         run: RunKey,
         unlisted: bool,
@@ -240,7 +245,7 @@ pub(super) fn read_operation_change(row: &Row<'_>) -> Result<Change, SqlError> {
 impl Store {
     /// What this run has sent and was never answered, what was refused after it may have taken effect included. Where somebody
     /// has written since, a reading shows what became of that.
-    pub async fn unknown_operations(&self, run: RunKey) -> Result<UnknownOperations, StoreError> {
+    pub(crate) async fn unknown_operations(&self, run: RunKey) -> Result<UnknownOperations, StoreError> {
         self.looking()
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(&format!(

@@ -30,7 +30,7 @@ pub(super) const LONGEST_SIGN_IN: Duration = Duration::from_mins(2);
 
 /// Why an address cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum AddressError {
+pub(crate) enum AddressError {
     /// It does not begin as one.
     #[error("a state is a postgresql:// address")]
     NoAddress,
@@ -65,7 +65,7 @@ pub enum AddressError {
 impl AddressError {
     /// What the user can do about it.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
+    pub(crate) const fn hint(&self) -> &'static str {
         match self {
             Self::Password => "give it in PGPASSWORD, a password file (PGPASSFILE) or with --state-password-file",
             Self::UnknownMode(_) | Self::NotEncrypted(_) | Self::TokenForAnybody { .. } => {
@@ -78,7 +78,7 @@ impl AddressError {
 
 /// Where the password of the database is.
 #[derive(Clone, Debug, Default)]
-pub enum PasswordSource {
+pub(crate) enum PasswordSource {
     /// There is none: the server knows us otherwise.
     #[default]
     None,
@@ -94,7 +94,7 @@ pub enum PasswordSource {
 
 /// A server and a database on it, with what is needed to get in.
 #[derive(Clone)]
-pub struct ServerAddress {
+pub(crate) struct ServerAddress {
     config: Config,
     proof: Proof,
     password: PasswordSource,
@@ -113,7 +113,11 @@ impl ServerAddress {
     ///
     /// # Errors
     /// [`AddressError`] says what is wrong with it.
-    pub fn parse(text: &str, password: PasswordSource, certificates: Option<PathBuf>) -> Result<Self, AddressError> {
+    pub(crate) fn parse(
+        text: &str,
+        password: PasswordSource,
+        certificates: Option<PathBuf>,
+    ) -> Result<Self, AddressError> {
         let rest = ["postgresql://", "postgres://"].iter().find_map(|scheme| text.strip_prefix(scheme));
         let rest = rest.ok_or(AddressError::NoAddress)?;
         let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
@@ -167,7 +171,7 @@ impl ServerAddress {
 
     /// How it is called in messages: without what is beside the place.
     #[must_use]
-    pub fn name(&self) -> PathBuf {
+    pub(crate) fn name(&self) -> PathBuf {
         let user = self.config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
         let hosts: Vec<String> = self.config.get_hosts().iter().map(host_text).collect();
         let port = self.config.get_ports().first().map(|port| format!(":{port}")).unwrap_or_default();
@@ -177,7 +181,7 @@ impl ServerAddress {
 
     /// Whether what is sent there stays on this machine.
     #[must_use]
-    pub fn is_on_this_machine(&self) -> bool {
+    pub(crate) fn is_on_this_machine(&self) -> bool {
         self.config.get_hosts().iter().all(is_here)
     }
 
@@ -210,7 +214,7 @@ impl ServerAddress {
 
     /// The file that the password comes from, if it comes from one.
     #[must_use]
-    pub fn password_file(&self) -> Option<&Path> {
+    pub(crate) fn password_file(&self) -> Option<&Path> {
         match &self.password {
             PasswordSource::None | PasswordSource::Given(_) | PasswordSource::Giver(_) => None,
             PasswordSource::File(path) | PasswordSource::List(path) => Some(path),

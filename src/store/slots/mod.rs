@@ -36,7 +36,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn recent_writes(
+    pub(crate) async fn recent_writes(
         &self,
         account: AccountKey,
         host: &str,
@@ -63,7 +63,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn note_other_forms(&self, run: RunKey, forms: Vec<(OperationId, Vec<Tag>)>) -> Result<(), StoreError> {
+    pub(crate) async fn note_other_forms(
+        &self,
+        run: RunKey,
+        forms: Vec<(OperationId, Vec<Tag>)>,
+    ) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(
@@ -85,7 +89,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn later_writes(&self, run: RunKey) -> Result<Vec<SlotWrite>, StoreError> {
+    pub(crate) async fn later_writes(&self, run: RunKey) -> Result<Vec<SlotWrite>, StoreError> {
         self.connection.run(move |transaction| later_writes(transaction, run)).await
     }
 
@@ -94,7 +98,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn overruling(&self, run: RunKey, is_asked_now: bool) -> Result<HashSet<RunKey>, StoreError> {
+    pub(crate) async fn overruling(&self, run: RunKey, is_asked_now: bool) -> Result<HashSet<RunKey>, StoreError> {
         self.connection.run(move |transaction| overruling(transaction, run, is_asked_now)).await
     }
 
@@ -102,7 +106,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn run_slots(&self, run: RunKey) -> Result<RunSlots, StoreError> {
+    pub(crate) async fn run_slots(&self, run: RunKey) -> Result<RunSlots, StoreError> {
         self.connection.run(move |transaction| run_slots(transaction, run)).await
     }
 
@@ -110,7 +114,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn slot_history(&self, run: RunKey) -> Result<Vec<RunSlot>, StoreError> {
+    pub(crate) async fn slot_history(&self, run: RunKey) -> Result<Vec<RunSlot>, StoreError> {
         self.connection.run(move |transaction| read_history(transaction, run)).await
     }
 }

@@ -23,7 +23,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn open_operations(&self, run: RunKey) -> Result<u32, StoreError> {
+    pub(crate) async fn open_operations(&self, run: RunKey) -> Result<u32, StoreError> {
         self.connection.run(move |transaction| open_operations(transaction, run, &mut OpenCounts::default())).await
     }
 
@@ -33,7 +33,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn later_findings(&self, run: RunKey) -> Result<Vec<SlotWrite>, StoreError> {
+    pub(crate) async fn later_findings(&self, run: RunKey) -> Result<Vec<SlotWrite>, StoreError> {
         let find = move |transaction: &Transaction<'_>| {
             later_findings(transaction, run, &OperationState::ALL, &mut OpenCounts::default())
         };
@@ -47,7 +47,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn give_way(&self, run: RunKey) -> Result<u64, StoreError> {
+    pub(crate) async fn give_way(&self, run: RunKey) -> Result<u64, StoreError> {
         self.writer
             .run_repeatable(1, move |transaction| {
                 let last = last_writes(later_writes(transaction, run)?);

@@ -173,7 +173,7 @@ impl SlotTable {
 }
 
 /// Every slot that a run has changed or may have changed, sorted; each is put together as it is asked for.
-pub struct RunSlots {
+pub(crate) struct RunSlots {
     names: Names,
     slots: std::iter::Enumerate<std::vec::IntoIter<Entry>>,
     later: BTreeMap<usize, Vec<SlotWrite>>,

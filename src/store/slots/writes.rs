@@ -59,7 +59,7 @@ impl Extend<SlotWrite> for Writes {
 
 /// Our own writes of late, as far as they go.
 #[derive(Debug)]
-pub struct RecentSlotWrites {
+pub(crate) struct RecentSlotWrites {
     /// The writes, in the order in which they were made.
     pub writes: SortedWrites,
     /// The last attempt of all that were let through until then.
@@ -68,7 +68,7 @@ pub struct RecentSlotWrites {
 
 /// Writes in the order in which they were made; each is put together as it is asked for.
 #[derive(Debug)]
-pub struct SortedWrites {
+pub(crate) struct SortedWrites {
     names: Names,
     runs: IndexSet<RunKey, RandomState>,
     writes: std::vec::IntoIter<Write>,

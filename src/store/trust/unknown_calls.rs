@@ -8,7 +8,7 @@ use crate::store::engine::sql::{Optional, SqlError, Transaction, params};
 
 /// Why nobody knows which calls were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Uncertainty {
+pub(crate) enum Uncertainty {
     /// The latest commits are gone.
     Lost,
     /// The database and its witness are of different states.
@@ -57,7 +57,7 @@ impl Uncertainty {
     }
 
     /// The reason, for people: a sentence without its full stop.
-    pub const fn text(self) -> &'static str {
+    pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::Lost => "the state database has lost what was stored last",
             Self::OfAnotherState => "the state database and the tagfleet.witness beside it are of different states",

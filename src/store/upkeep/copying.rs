@@ -34,7 +34,7 @@ const EFFECTS_AT_ONCE: usize = 1000;
 
 impl Store {
     /// Copies a run that is about to be carried out. Where there is no room for that, the run does without.
-    pub async fn keep_a_copy(&self, run: RunKey) {
+    pub(crate) async fn keep_a_copy(&self, run: RunKey) {
         let Some(run_copy) = &self.run_copy else { return };
         let copied = match self.identity.state_directory() {
             Some(directory) => self.copied_from(directory.join(DATABASE_NAME), run).await,
@@ -74,7 +74,7 @@ impl Store {
     }
 
     /// The copy of the run that is under way, with all that is known of it. It knows nothing of other runs.
-    pub async fn copy_of_run(&self) -> Option<Reader> {
+    pub(crate) async fn copy_of_run(&self) -> Option<Reader> {
         let copy = self.run_copy()?;
         let mut notes = copy.notes.lock().await;
         copy.write_settled(&mut notes).await;

@@ -59,7 +59,7 @@ const IS_OLD: &str = "last_activity_at < ?1 AND NOT EXISTS (SELECT 1 FROM run AS
 
 /// Runs that are kept although they are old by a clock that has jumped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeptInDoubt {
+pub(crate) struct KeptInDoubt {
     pub runs: u64,
     /// By how much the clock has moved since runs were looked through last.
     pub jumped_by: Duration,
@@ -71,7 +71,7 @@ impl Store {
     /// attempts that belong to no run and are older than that, unless the ledger may still need them; and the traces of
     /// dead processes. Room in the file is returned to the disk if there is much of it. Where the clock has jumped, nothing
     /// goes because of its age, and what is kept for that reason is told.
-    pub async fn prune(&self, keep: Duration) -> Result<Option<KeptInDoubt>, StoreError> {
+    pub(crate) async fn prune(&self, keep: Duration) -> Result<Option<KeptInDoubt>, StoreError> {
         self.sweep_dead_processes().await?;
         let end = self.clock.boot_time().plus(PATIENCE);
         let keep = i64::try_from(keep.as_micros()).unwrap_or(i64::MAX);
@@ -109,7 +109,7 @@ impl Store {
     }
 
     /// Deletes a run of this process that has not begun; one that has stays.
-    pub async fn discard_run(&self, run: RunKey) -> Result<(), StoreError> {
+    pub(crate) async fn discard_run(&self, run: RunKey) -> Result<(), StoreError> {
         let marked = self
             .writer
             .run(move |transaction| {

@@ -24,7 +24,7 @@ impl Store {
     /// Ends the open attempts of processes that are dead: each when nothing can hold its request any more
     /// ([`assumed_end`](crate::quota::ages::assumed_end)). What they carried may have taken effect. Calls that
     /// were stamped by clocks that nobody reads any more are adopted. Says how many attempts were open.
-    pub async fn sweep_dead_processes(&self) -> Result<usize, StoreError> {
+    pub(crate) async fn sweep_dead_processes(&self) -> Result<usize, StoreError> {
         let (identity, clock) = (self.identity.clone(), self.clock.clone());
         let sweep = move |transaction: &Transaction<'_>| {
             // What is lost of it is there to be swept again.

@@ -1,7 +1,7 @@
 //! What people and scripts are told of a plan.
 
 use super::*;
-use crate::inventory::MachineRecord;
+use crate::model::MachineRecord;
 use crate::plan::changes::{PlanSettings, UnlistedPolicy};
 use crate::plan::fixtures::{inventory, listed, plan, sheet, tagged};
 use crate::plan::recent::RecentWrites;

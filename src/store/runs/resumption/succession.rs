@@ -7,7 +7,7 @@ use crate::store::{Store, StoreError};
 
 /// What of an operation goes over into the successor of its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CarriedOperation {
+pub(crate) enum CarriedOperation {
     /// The whole outcome, to the operation of this number.
     Outcome(OperationId, OperationId),
     /// What was done so far, to the operation of this number, whose state the successor has decided: what held before the
@@ -20,7 +20,7 @@ pub enum CarriedOperation {
 
 impl Store {
     /// Copies what stands of a run's operations to its successor, and the history of its slots.
-    pub async fn carry_over(
+    pub(crate) async fn carry_over(
         &self,
         from: RunKey,
         to: RunKey,
@@ -43,7 +43,7 @@ impl Store {
     }
 
     /// Notes what held on the slots of these operations before the run first wrote there.
-    pub async fn set_before(&self, run: RunKey, before: Vec<(OperationId, Held)>) -> Result<(), StoreError> {
+    pub(crate) async fn set_before(&self, run: RunKey, before: Vec<(OperationId, Held)>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
                 let mut statement = transaction
@@ -57,7 +57,7 @@ impl Store {
     }
 
     /// Notes that these operations may have been done, although nobody has answered so.
-    pub async fn note_in_doubt(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
+    pub(crate) async fn note_in_doubt(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(
@@ -75,7 +75,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails; everything is as it was then.
-    pub async fn succeed(&self, from: RunKey, to: RunKey) -> Result<(), StoreError> {
+    pub(crate) async fn succeed(&self, from: RunKey, to: RunKey) -> Result<(), StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         self.writer.run(move |transaction| succeed(transaction, from, to, now)).await
     }

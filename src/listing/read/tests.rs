@@ -11,7 +11,8 @@ use crate::api::sign_in::SignInError;
 use crate::api::{Answer, ApiRequest, Loss, LossKind, Response, TokenGeneration};
 use crate::call::GateSettings;
 use crate::clock::{BootId, VirtualClock};
-use crate::model::{Bucket, MachineId};
+use crate::inventory::{Inventory, InventoryBuilder};
+use crate::model::{Bucket, MachineId, MachineRecord};
 use crate::quota::QuotaScope;
 use crate::store::Store;
 
@@ -68,10 +69,10 @@ fn list_of(machines: impl Iterator<Item = u64>) -> Answer {
 }
 
 #[derive(Default)]
-struct Watcher(Vec<(InventoryEvent, ReadProgress)>);
+struct Watcher(Vec<(ListingEvent, ReadProgress)>);
 
-impl InventoryObserver for Watcher {
-    fn observe(&mut self, event: InventoryEvent, progress: &ReadProgress) {
+impl ListingObserver for Watcher {
+    fn observe(&mut self, event: ListingEvent, progress: &ReadProgress) {
         self.0.push((event, progress.clone()));
     }
 }
@@ -96,7 +97,9 @@ async fn reading(quota: &str, answer: impl Fn(usize, u32, u64) -> Answer + Send 
     let (_going_on, draining) = watch::channel(false);
     let caller = Caller::new(Arc::clone(&service), store.clone(), clock.clone(), gate, 1, draining);
     let mut watcher = Watcher::default();
-    let read = Inventory::read(&caller, &clock, None, &mut watcher).await;
+    let now = clock.wall_time();
+    let read = read(&caller, &clock, None, InventoryBuilder::new(), &mut watcher).await;
+    let read = read.map(|(builder, progress)| (builder.finish(now, now), progress));
     let ends = store.latest_ends(account, vec![Bucket::Machines], 1000).await.expect("the ledger");
     let requests = service.requests.lock().expect("a list").clone();
     Outcome { read, watcher, requests, calls_in_ledger: ends.len() }
@@ -115,8 +118,8 @@ async fn a_tenant_is_read_whole_however_large_it_is() {
     assert!(inventory.find(&MachineId::from_service(&format!("{:040x}", 20_049))).is_some());
     assert_eq!(inventory.began(), Timestamp::UNIX_EPOCH);
     assert!(inventory.ended() > inventory.began());
-    let events: Vec<InventoryEvent> = outcome.watcher.0.iter().map(|(event, _)| *event).collect();
-    assert_eq!((events.first(), events.last()), (Some(&InventoryEvent::Started), Some(&InventoryEvent::Ended)));
+    let events: Vec<ListingEvent> = outcome.watcher.0.iter().map(|(event, _)| *event).collect();
+    assert_eq!((events.first(), events.last()), (Some(&ListingEvent::Started), Some(&ListingEvent::Ended)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,7 +260,7 @@ async fn what_goes_wrong_once_costs_only_another_call() {
     assert_eq!((progress.calls, progress.pages, progress.retried, progress.throttled), (8, 2, 5, 1));
     assert_eq!(outcome.requests, [0, 0, 0, 0, 0, 9_990, 9_990, 9_990]);
     let notices: Vec<_> =
-        outcome.watcher.0.iter().filter(|(event, _)| matches!(event, InventoryEvent::Notice(_))).collect();
+        outcome.watcher.0.iter().filter(|(event, _)| matches!(event, ListingEvent::Notice(_))).collect();
     assert_eq!(notices.len(), 0, "without a quota a 429 needs no explanation");
 }
 

@@ -67,7 +67,7 @@ pub(crate) enum WalkStep {
 
 /// Why a walk was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WalkError {
+pub(crate) enum WalkError {
     /// The list had another page each time.
     #[error("the list of machines does not end: {pages} pages were read, with {machines} machines on them")]
     TooManyPages {

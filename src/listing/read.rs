@@ -12,13 +12,13 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::walk::{PageLimits, PageSummary, PageWalk, WalkError, WalkStep};
-use super::{Inventory, InventoryBuilder, MachineRecord};
 use crate::api::{MachinePage, Transport};
 use crate::call::{
     AbortCause, Call, CallEnd, CallId, CallReport, Caller, History, Notice, Phase, Questions, ReadAnswer, Reports,
     RetryReason, StopReason, WaitCause, on_blocking_thread,
 };
 use crate::clock::{BootTime, SharedClock};
+use crate::inventory::MachineSink;
 use crate::model::{AnswerFacts, MachineId};
 use crate::store::{RunKey, StoreError};
 
@@ -29,27 +29,9 @@ const SLOW_ANSWER: Duration = Duration::from_secs(5);
 /// Reports that may wait to be heard.
 const REPORT_QUEUE_LENGTH: usize = 64;
 
-/// Takes machines as they are read.
-pub(crate) trait MachineSink: Send + 'static {
-    /// Takes a machine; says no if one with its id came before. May block.
-    ///
-    /// # Errors
-    /// When no more can be taken; the reading ends then. [`io::ErrorKind::OutOfMemory`] is for more than it may hold.
-    fn take(&mut self, machine: &MachineRecord) -> io::Result<bool>;
-}
-
-impl MachineSink for InventoryBuilder {
-    fn take(&mut self, machine: &MachineRecord) -> io::Result<bool> {
-        if self.is_full() {
-            return Err(io::ErrorKind::OutOfMemory.into());
-        }
-        Ok(self.add(machine))
-    }
-}
-
 /// Something that happened while the machines were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InventoryEvent {
+pub(crate) enum ListingEvent {
     /// The first page is about to be asked for.
     Started,
     /// A page has come, or some time has passed, or what is awaited has changed.
@@ -62,7 +44,7 @@ pub enum InventoryEvent {
 
 /// Where the reading stands.
 #[derive(Clone, Debug, Default)]
-pub struct ReadProgress {
+pub(crate) struct ReadProgress {
     /// Pages that have come.
     pub pages: u64,
     /// Machines on them, each id once.
@@ -88,14 +70,14 @@ pub struct ReadProgress {
 }
 
 /// Shows a reading.
-pub trait InventoryObserver: Send {
+pub(crate) trait ListingObserver: Send {
     /// Takes notice of an event. Events come in order.
-    fn observe(&mut self, event: InventoryEvent, progress: &ReadProgress);
+    fn observe(&mut self, event: ListingEvent, progress: &ReadProgress);
 }
 
 /// Why the machines could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub(crate) enum ReadError {
     /// The service does not let the app read machines.
     #[error("the service does not let this app read the list of machines ({})", words(.facts))]
     Forbidden {
@@ -140,7 +122,7 @@ pub enum ReadError {
 impl ReadError {
     /// Whether asking again later has no point: the service finds the request wrong, or the app without permission, or
     /// shows it nobody.
-    pub fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         match self {
             Self::Forbidden { .. } | Self::Walk(WalkError::Nobody) => true,
             Self::Failed { facts } => {
@@ -153,7 +135,7 @@ impl ReadError {
     }
 
     /// What the user can do about it; of a cause that other calls meet as well, its own hint says that.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub(crate) fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Forbidden { .. } => {
                 "give the app the application permission Machine.ReadWrite.All for WindowsDefenderATP (Machine.Read.All is \
@@ -191,25 +173,6 @@ fn words(facts: &AnswerFacts) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-impl Inventory {
-    /// Reads the tenant's machines. `run` is the run that the calls belong to, if there is one.
-    ///
-    /// # Errors
-    /// [`ReadError`] when not all of them could be read.
-    pub async fn read<T: Transport>(
-        caller: &Caller<T>,
-        clock: &SharedClock,
-        run: Option<RunKey>,
-        observer: &mut dyn InventoryObserver,
-    ) -> Result<(Self, ReadProgress), ReadError> {
-        let began = clock.wall_time();
-        let (builder, progress) = read(caller, clock, run, InventoryBuilder::new(), observer).await?;
-        let ended = clock.wall_time();
-        let inventory = on_blocking_thread(move || builder.finish(began, ended)).await;
-        Ok((inventory, progress))
-    }
-}
-
 /// Reads the tenant's machines into a sink, and gives it back. Dropping the future ends the reading.
 ///
 /// # Errors
@@ -219,7 +182,7 @@ pub(crate) async fn read<T: Transport, S: MachineSink>(
     clock: &SharedClock,
     run: Option<RunKey>,
     mut sink: S,
-    observer: &mut dyn InventoryObserver,
+    observer: &mut dyn ListingObserver,
 ) -> Result<(S, ReadProgress), ReadError> {
     let (sender, reports) = mpsc::channel(REPORT_QUEUE_LENGTH);
     let (started, progress) = (clock.boot_time(), ReadProgress::default());
@@ -236,7 +199,7 @@ pub(crate) async fn read<T: Transport, S: MachineSink>(
         was_in_doubt: false,
         notices: Vec::new(),
     };
-    reading.tell(InventoryEvent::Started);
+    reading.tell(ListingEvent::Started);
     let mut walk = PageWalk::new(PageLimits::default());
     let mut latest = PageIds::default();
     for number in 0.. {
@@ -268,12 +231,12 @@ pub(crate) async fn read<T: Transport, S: MachineSink>(
             }
         };
         reading.was_in_doubt = step == WalkStep::Again;
-        reading.tell(InventoryEvent::Progress);
+        reading.tell(ListingEvent::Progress);
         if step == WalkStep::Done {
             break;
         }
     }
-    reading.tell(InventoryEvent::Ended);
+    reading.tell(ListingEvent::Ended);
     Ok((sink, reading.progress))
 }
 
@@ -321,7 +284,7 @@ impl PageIds {
 struct Reading<'a, T> {
     caller: &'a Caller<T>,
     clock: &'a SharedClock,
-    observer: &'a mut dyn InventoryObserver,
+    observer: &'a mut dyn ListingObserver,
     sender: mpsc::Sender<CallReport>,
     reports: mpsc::Receiver<CallReport>,
     started: BootTime,
@@ -363,7 +326,7 @@ impl<T: Transport> Reading<'_, T> {
                 biased;
                 Some(report) = self.reports.recv() => self.note(&report),
                 end = &mut performing => break end,
-                _ = tick.tick() => self.tell(InventoryEvent::Progress),
+                _ = tick.tick() => self.tell(ListingEvent::Progress),
             }
         };
         while let Ok(report) = self.reports.try_recv() {
@@ -385,15 +348,15 @@ impl<T: Transport> Reading<'_, T> {
                 if cause.is_in_the_way() {
                     self.progress.in_the_way = Some(wait);
                 }
-                self.tell(InventoryEvent::Progress);
+                self.tell(ListingEvent::Progress);
             }
-            Phase::SigningIn | Phase::InLine => self.tell(InventoryEvent::Progress),
+            Phase::SigningIn | Phase::InLine => self.tell(ListingEvent::Progress),
             // Told at once: a reading that fails, or is dropped, tells nothing any more.
             Phase::Sending { is_repeat, .. } => {
                 self.progress.calls += 1;
                 self.progress.retried += u64::from(*is_repeat || std::mem::take(&mut self.was_in_doubt));
                 self.sent_at = Some(self.clock.boot_time());
-                self.tell(InventoryEvent::Progress);
+                self.tell(ListingEvent::Progress);
             }
             Phase::NotSent { .. } => {
                 (self.progress.calls, self.sent_at) = (self.progress.calls.saturating_sub(1), None);
@@ -404,12 +367,12 @@ impl<T: Transport> Reading<'_, T> {
                 if retry.is_none() && !throttled {
                     self.progress.in_the_way = None;
                 }
-                self.tell(InventoryEvent::Progress);
+                self.tell(ListingEvent::Progress);
             }
             Phase::Notice(notice) => {
                 if !self.notices.contains(notice) {
                     self.notices.push(*notice);
-                    self.tell(InventoryEvent::Notice(*notice));
+                    self.tell(ListingEvent::Notice(*notice));
                 }
             }
         }
@@ -427,7 +390,7 @@ impl<T: Transport> Reading<'_, T> {
         self.progress.signing_in += before.map(|before| now.since(before)).unwrap_or_default();
     }
 
-    fn tell(&mut self, event: InventoryEvent) {
+    fn tell(&mut self, event: ListingEvent) {
         let now = self.clock.boot_time();
         self.progress.elapsed = now.since(self.started);
         if let Some(since) = &mut self.signing_in_since {
