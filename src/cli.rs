@@ -20,7 +20,7 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
-use crate::config::{Environment, SettingsError};
+use crate::environment::{Environment, SettingsError};
 use crate::outside::shown;
 
 pub(crate) use after_help::{examples, exit_statuses};
@@ -70,7 +70,7 @@ impl Cli {
     /// What to print, and the status to end with, where it makes no sense; for help and version, too.
     pub(crate) fn read() -> Result<Self, Refusal> {
         let environment = |name: &str| std::env::var_os(name);
-        crate::config::keep_secrets(&environment);
+        crate::environment::keep_secrets(&environment);
         let typed: Vec<OsString> = std::env::args_os().collect();
         Self::with_settings(&typed, &environment).map_err(|refusal| match refusal {
             Refusal::Typed(error) => {
@@ -88,7 +88,7 @@ impl Cli {
         let chosen = settings::choose(program, &matches, environment)?;
         let mut cli = Self::from_arg_matches(&chosen.program.try_get_matches_from(typed)?)?;
         // It is refused where it is used; and repeated nowhere.
-        cli.general.state.as_deref().map(crate::config::keep_password_of);
+        cli.general.state.as_deref().map(crate::environment::keep_password_of);
         cli.general.settings = chosen.profile;
         cli.general.in_force = chosen.in_force;
         cli.several = chosen.several;

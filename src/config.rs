@@ -1,14 +1,10 @@
 //! What the options mean once the environment is read: where the API is, how to sign in, where the state lives.
 //!
-//! The environment is read here and nowhere else (but for what the Azure CLI is passed on), through a function that tests
-//! replace. What surprises: a rehearsal in the sandbox ignores every credential and address in the environment.
+//! What surprises: a rehearsal in the sandbox ignores every credential and address in the environment.
 
 mod credentials;
 mod deadline;
-mod environment;
 mod error;
-mod profile;
-mod settings_file;
 mod state;
 mod state_token;
 mod variables;
@@ -23,18 +19,13 @@ use crate::api::cloud::{Cloud, is_loopback_host};
 use crate::api::sign_in::{SignInSettings, read_secret_file};
 use crate::api::{ClientSettings, PingAddress, PingAddressError, Url, parse_base_url};
 use crate::cli::{QuotaOptions, ServiceOptions};
+use crate::environment::{Environment, PING_URL_VARIABLE};
 use crate::outside::secrets;
 use crate::quota::{Quota, QuotaScope};
 
 pub(crate) use deadline::{Deadline, deadline};
-pub(crate) use environment::Environment;
 pub(crate) use error::ConfigError;
-pub(crate) use profile::Profile;
-pub(crate) use settings_file::{Entry, Place, SettingsError, SettingsFile, Written, places as settings_places};
 pub(crate) use state::{other_state_place, sandbox_state_directory, state_directory, state_place};
-
-/// The variable that holds the address to ping.
-const PING_URL_VARIABLE: &str = "TAGFLEET_PING_URL";
 
 /// The service that a run talks to.
 #[derive(Debug)]
@@ -45,43 +36,6 @@ pub(crate) struct ServiceConfig {
     pub sign_in: SignInSettings,
     /// The proxy on the way, and which variable names it. Loopback is never reached through one.
     pub proxy: Option<(&'static str, Url)>,
-}
-
-/// Makes the secrets of the environment known to whoever shows something, those that no command uses included: before
-/// anything is shown, the command line's own errors.
-pub(crate) fn keep_secrets(environment: Environment<'_>) {
-    const SECRETS: [&str; 6] = [
-        "AZURE_CLIENT_SECRET",
-        "AZURE_CLIENT_CERTIFICATE_PASSWORD",
-        "TAGFLEET_TOKEN",
-        "IDENTITY_HEADER",
-        "PGPASSWORD",
-        PING_URL_VARIABLE,
-    ];
-    const ADDRESSES: [&str; 6] =
-        ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", profile::STATE_VARIABLE];
-    const FILES: [&str; 2] = ["AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"];
-    let text = |name: &&str| environment(name).and_then(|value| value.into_string().ok());
-    for secret in SECRETS.iter().filter_map(text) {
-        secrets::keep(&secret.trim_start_matches("Bearer ").into());
-    }
-    for address in ADDRESSES.iter().filter_map(text) {
-        keep_password_of(&address);
-    }
-    for path in FILES.iter().filter_map(text) {
-        secrets::keep_unless_path(&path);
-    }
-}
-
-/// Makes the password of an address known to whoever shows something; says whether there is one.
-pub(crate) fn keep_password_of(address: &str) -> bool {
-    let url = Url::parse(address).ok();
-    let decoded = url.as_ref().and_then(|url| url.password().map(str::to_owned));
-    let parameter = url.as_ref().and_then(|url| url.query_pairs().find(|(name, _)| name == "password"));
-    let as_written = secrets::in_address(address.split_once("://").map_or(address, |(_scheme, rest)| rest));
-    let parameter = parameter.map(|(_, value)| value.into_owned());
-    let passwords = [decoded, parameter, as_written.map(str::to_owned)].into_iter().flatten();
-    passwords.inspect(|password| secrets::keep(&password.as_str().into())).count() > 0
 }
 
 /// The proxy that calls go through, and which variable names it: as the HTTP library finds it, which goes without one where

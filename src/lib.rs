@@ -5,48 +5,51 @@
 //! Data goes one way. Each room knows only those above it or to its left:
 //!
 //! ```text
-//! model, clock, words, outside       plain types; time and randomness as values; how numbers, times and texts are written
-//! help                               the manual
-//! filter                             which rows and machines are meant
-//! input ──> plan (pure) ──> dispatch ──> events ──> report
-//!     rules ──^ inventory       │
-//!               └──────────> call ──> quota ──> store
-//!                              └────> api
-//! run: a run from its opening to its last line, over all of these; exit: how a command ends
-//! commands: settings and environment in, a run, an exit status out; cli and config say what the user wants
-//! sandbox: the simulated API, which shares nothing with what is checked against it
+//! model, clock, words, outside, help    plain types; time as a value; how numbers and texts are written; the manual
+//! sandbox                               the simulated API, which shares nothing with what is checked against it
+//! filter ──> input                      which rows and machines are meant; bytes to rows
+//! inventory, quota ──> plan ──> rules   pure: what is held, what may be sent when, what to change, what is declared
+//! api, store ──> call ──> listing       the wire and the state; one call, whole; the machines, read
+//! dispatch ──> report                   the loop that owns a run; what is told of it, event by event
+//! exit ──> run                          how a command ends; a run from its opening to its last line
+//! environment ──> cli ──> config        what surrounds the program, what was typed, and what both come to
+//! commands                              settings in, a run, an exit status out
 //! ```
 //!
 //! # The rooms
 //! - [`model`], [`clock`], [`words`]: what everybody speaks. No I/O in the first.
 //! - [`outside`]: text from outside, exact for comparing, and the ways out for showing it; the secrets of the process.
 //! - [`help`]: the manual: topics as Markdown, for the terminal and for `man`.
+//! - [`sandbox`]: the simulated API as a value of requests and moments, and its shells: HTTP on loopback, a transport in memory.
 //! - [`filter`]: the predicates of KQL, over a row's cells or a machine's fields. Pure.
 //! - [`input`]: bytes to rows. Knows no API.
+//! - [`inventory`]: the tenant's machines as they were listed, found by id and by name. Pure.
+//! - [`quota`]: the window rule and the pacer.
 //! - [`plan`]: rows to operations, operations to a finish time. Pure.
-//! - [`api`]: the wire, sign-in, the clouds. Alone names the HTTP crate; never retries, never waits.
 //! - [`rules`]: a fleet kept as declared: a file of rules and a list of machines to what is wished of each. Pure.
-//! - [`quota`]: the window rule and the pacer. [`store`]: the state database and so the quota's ledger; alone holds SQL.
+//! - [`api`]: the wire, sign-in, the clouds. Alone names the HTTP crate; never retries, never waits.
+//! - [`store`]: the state database and so the quota's ledger; alone holds SQL.
 //! - [`call`]: one call, whole: admit, send, judge, settle, wait, again. Knows no rows.
-//! - [`inventory`]: the tenant's machines, read through [`call`], found by id and by name.
+//! - [`listing`]: the list of machines, read page by page through [`call`], for whatever takes them.
 //! - [`dispatch`]: the one loop that owns a run, and the pure dispatcher that decides for it. Emits events, prints nothing.
 //! - [`report`]: consumers of events and readers of the store. Changes no run.
 //! - [`exit`]: how a command ends; alone turns the errors of the other rooms into an exit status.
 //! - [`run`]: a run from its opening to its last line: reading, planning, recording, joining, claiming, carrying out, undoing.
 //!   Over any transport, and without a process around it: what comes from outside comes in as values.
-//! - [`cli`], [`config`]: what was typed, over files of settings, and what it means once the environment is read.
-//!   [`commands`]: one short file a command.
-//! - [`sandbox`]: the simulated API as a value of requests and moments, and its shells: HTTP on loopback, a transport in memory.
+//! - [`environment`]: variables, files of settings and profiles, as they stand there. [`cli`]: what was typed, over these.
+//!   [`config`]: what both mean: addresses, credentials, deadlines. [`commands`]: one short file a command.
 //! - `fuzzing`: for tests and fuzzers only: whatever reads what comes from outside, as functions of any bytes.
 //!
 //! # The way of a row
 //! What becomes of the row `srv-ber-042,Tier 1,Add,` of a file that `apply` is given:
 //!
 //! 1. [`cli`] and [`config`] say which file, tenant, quota and limits are meant; `commands/apply.rs` opens them.
-//! 2. [`input`] decodes the file and checks every row: this one is a request to add a tag. A file with a wrong row ends here.
-//! 3. [`inventory`] reads the tenant's machines, through [`call`] like every other call, and finds the one of that name.
-//! 4. [`plan`] makes an operation of the request, once for all rows that ask for the same, and decides from the list and our
-//!    own recent writes whether it changes something. The calls and the finish time follow; the user is asked.
+//! 2. [`input`] decodes the file and checks every row: this one is a request to add a tag. [`plan`] makes one operation of all
+//!    requests for the same, and finds those that contradict each other. A file with a wrong row ends here.
+//! 3. [`listing`] reads the tenant's machines, through [`call`] like every other call, into an [`inventory`], which finds the
+//!    one of that name.
+//! 4. [`plan`] decides from these and our own recent writes whether the operation changes something. The calls and the finish
+//!    time follow; the user is asked.
 //! 5. [`run`] stores rows and operations in one piece ([`store`]), or joins them to a run that was left, and takes the turn.
 //! 6. [`dispatch`] packs the operation with up to 499 others of the same change into a bulk call.
 //! 7. [`call`] asks the ledger ([`quota`], [`store`]) for a place in every window, which writes the attempt down; [`api`] sends
@@ -55,8 +58,8 @@
 //!    and it is read back.
 //! 9. [`report`] reads rows and outcomes back from the store, writes the results, and says what comes next.
 //!
-//! `resume` begins at 3 with the operations that are stored; `undo` makes its operations from what the run left in each slot
-//! (a machine and a tag, or a machine and its value), and goes on at 4.
+//! `resume` begins at 3 with the operations that are stored. So does `undo` with what the run left in each slot (a machine and
+//! a tag, or a machine and its value): it makes rows of what is to be taken back, and those go on at 2.
 //!
 //! # Where to change what
 //! | to change | go to |
@@ -64,7 +67,7 @@
 //! | an option, its help | `cli/options.rs`, `cli/commands.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
 //! | a command | its options, and what others ask of any command: `cli/commands.rs`; its script: a file in `commands/`, called by `commands/command_line.rs`; what it writes: `commands/outputs.rs` |
 //! | a message, a hint, a text for people | how it is worded: `words/messages.md`; an error: the `error.rs` of its room, shown by `report/output/problem.rs`; what ends a command: `exit.rs` |
-//! | what can be set in a file | every option, unless `cli/settings/keys.rs` excludes it; which goes before which: `cli/settings.rs`; the file: `config/settings_file.rs` |
+//! | what can be set in a file | every option, unless `cli/settings/keys.rs` excludes it; which goes before which: `cli/settings.rs`; the file: `environment/settings_file.rs` |
 //! | a command for several profiles | `commands/several.rs`; whose a row is: `input/choices/tenants.rs` |
 //! | what a cell or column may be, the headings of an export | `input/cells/check.rs`, `input/structure/columns.rs`, `input/cells/machine.rs`, `input/oddities/tag_oddity.rs`; columns of lists: `input/structure/header.rs` |
 //! | an operator or function of filters | an operator: `filter/comparison.rs`; a function that is a condition: `filter/grammar.rs`, one that is compared: `filter/operand.rs`, a value such as `ago`: `filter/parser.rs`; what it asks of a cell: `filter/expression.rs`; its name for people: `filter/error.rs` |
@@ -118,6 +121,7 @@ mod clock;
 mod commands;
 mod config;
 mod dispatch;
+mod environment;
 mod exit;
 mod filter;
 #[doc(hidden)]

@@ -14,8 +14,8 @@ use super::values::{
 };
 use crate::api::cloud::Cloud;
 use crate::api::sign_in::AuthMethod;
-use crate::config::Profile;
 use crate::dispatch::MaximumErrors;
+use crate::environment::Profile;
 use crate::input::Doubt;
 use crate::model::DeviceValue;
 use crate::plan::changes::UnlistedPolicy;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::config::Place;
+use crate::environment::Place;
 
 /// Where a value is from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use self::keys::{Keys, WITHOUT_SETTINGS};
 use self::setting::{Setting, is_credential, is_overruled, is_set, replaces};
 use super::origin::SettingInForce;
 use super::rules::{NOT_OF_RULES, is_rules};
-use crate::config::{Environment, Profile, SettingsError, SettingsFile, settings_places};
+use crate::environment::{Environment, Profile, SettingsError, SettingsFile, settings_places};
 use crate::input::is_same_tenant;
 use crate::outside::shown;
 

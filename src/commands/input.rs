@@ -9,7 +9,8 @@ use jiff::Timestamp;
 
 use crate::api::Transport;
 use crate::cli::{FilterOptions, InputOptions as InputArguments, OrderOptions};
-use crate::config::{ConfigError, Profile};
+use crate::config::ConfigError;
+use crate::environment::Profile;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::{Encoding, InputOptions, Orders, Tenants, encoding};
 use crate::model::MachineReference;

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::environment::Environment;
 use super::error::ConfigError;
 use super::variables::{secret, text};
 use crate::api::sign_in::{PlatformOffers, SignInSettings};
+use crate::environment::Environment;
 
 /// Who issues tokens, if the environment says it. Azure's tools accept the host with and without its scheme.
 pub(super) fn authority(environment: Environment<'_>) -> Result<Option<String>, ConfigError> {

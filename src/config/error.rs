@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::deadline::DeadlineError;
-use super::settings_file::SettingsError;
 use crate::api::sign_in::SignInError;
 use crate::api::{ClientError, PingAddressError};
+use crate::environment::SettingsError;
 use crate::outside::shown;
 use crate::store::{AddressError, StoreError};
 

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::environment::Environment;
 use super::error::ConfigError;
-use super::profile::STATE_VARIABLE;
 use super::state_token;
 use super::variables::{secret, text};
 use crate::cli::GeneralOptions;
+use crate::environment::Environment;
+use crate::environment::STATE_VARIABLE;
 use crate::outside::secrets;
 use crate::store::{PasswordSource, ServerAddress, StatePlace, default_directory};
 

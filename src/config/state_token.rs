@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::credentials::{authority, take_credentials};
-use super::environment::Environment;
 use super::error::ConfigError;
 use crate::api::cloud::{Cloud, database_scope};
 use crate::api::sign_in::{AuthMethod, SignIn, SignInError, SignInSettings};
 use crate::api::{ClientSettings, parse_base_url};
 use crate::cli::StateAuth;
+use crate::environment::Environment;
 use crate::store::{PasswordGiver, PasswordRefusal, PasswordToCome};
 
 /// How a token is come by; `None` where a password is meant.

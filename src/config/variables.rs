@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use secrecy::SecretString;
 
-use super::environment::Environment;
 use super::error::ConfigError;
+use crate::environment::Environment;
 
 /// Reads a variable as text; an empty one counts as not set.
 pub(super) fn text(environment: Environment<'_>, name: &'static str) -> Result<Option<String>, ConfigError> {

@@ -3,156 +3,13 @@
 //!
 //! Only the program itself is looked at: comments, tests and what a fuzzer calls may name what they like.
 
+mod rooms;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use self::rooms::{EVERYBODYS, RESERVED, ROOMS};
 use crate::rehearsal::repository;
-
-/// The room that all may name, since all have texts from outside; but for the sandbox, which shares no code with what is
-/// checked against it.
-const EVERYBODYS: &str = "outside";
-
-/// Every room: what it may name of the others, and why no more. Whoever adds a room adds a line.
-const ROOMS: [(&str, &[&str], &str); 25] = [
-    ("model", &[], "plain types that everybody shares depend on nobody"),
-    ("clock", &[], "time and randomness are values; asking the system for them is all that it does"),
-    ("words", &[], "how numbers and times are written depends on nothing that is written about"),
-    ("help", &[], "the manual is text, laid out for whoever shows it"),
-    (EVERYBODYS, &[], "how a text from outside is shown depends on nobody who shows it"),
-    ("quota", &["model", "clock", "words"], "the window rule is pure and knows neither calls nor rows"),
-    ("filter", &["words"], "pure: what a condition says of cells must not hang on whose cells they are"),
-    ("input", &["model", "words", "filter"], "bytes become rows whatever becomes of the rows"),
-    (
-        "plan",
-        &["model", "input", "inventory", "quota", "clock", "words"],
-        "pure: what it decides must not hang on a service or a disk",
-    ),
-    ("api", &["model", "clock"], "the wire neither retries nor waits, and knows no rows, runs or quotas"),
-    (
-        "store",
-        &["model", "clock", "quota", "words"],
-        "the ledger of attempts knows nothing of HTTP and nothing of reports",
-    ),
-    ("call", &["model", "clock", "quota", "api", "store"], "one call knows operations by number, and no rows"),
-    ("inventory", &["model"], "pure: holds machines as they were listed, and decides nothing"),
-    ("listing", &["model", "clock", "api", "store", "call", "inventory"], "reads the machines for whatever takes them"),
-    (
-        "rules",
-        &["model", "filter", "input", "inventory", "plan", "quota", "words"],
-        "pure: what is declared must not hang on a service or a disk",
-    ),
-    (
-        "dispatch",
-        &["model", "clock", "quota", "plan", "listing", "api", "store", "call"],
-        "the engine speaks events: it never names who shows them",
-    ),
-    (
-        "report",
-        &[
-            "model",
-            "clock",
-            "quota",
-            "input",
-            "inventory",
-            "plan",
-            "rules",
-            "api",
-            "store",
-            "call",
-            "dispatch",
-            "words",
-            "help",
-        ],
-        "shows what the engine tells and the store holds",
-    ),
-    ("sandbox", &[], "what the program is checked against shares no code with it"),
-    (
-        "cli",
-        &["model", "quota", "input", "plan", "api", "dispatch", "report", "sandbox", "config", "help"],
-        "what was typed, in the words of the rooms",
-    ),
-    ("config", &["cli", "quota", "api", "store"], "what it means once the environment is read"),
-    (
-        "exit",
-        &["model", "filter", "api", "store", "call", "inventory", "dispatch", "report"],
-        "how a command ends, whatever it did",
-    ),
-    (
-        "run",
-        &[
-            "model",
-            "clock",
-            "quota",
-            "filter",
-            "input",
-            "plan",
-            "api",
-            "store",
-            "call",
-            "inventory",
-            "dispatch",
-            "report",
-            "rules",
-            "exit",
-            "words",
-        ],
-        "a run goes over any transport, and knows no command line, no environment and no sandbox",
-    ),
-    (
-        "commands",
-        &[
-            "model", "clock", "quota", "input", "plan", "rules", "api", "store", "dispatch", "run", "report",
-            "sandbox", "cli", "config", "exit", "words", "help",
-        ],
-        "commands turn what was typed into values; the work is done in the rooms",
-    ),
-    ("lib", &[], "the map of the crate does no work"),
-    ("main", &["cli", "commands"], "parses, runs, ends the process"),
-];
-
-/// What only some rooms may name, and why.
-const RESERVED: [(&str, &[&str], &str); 32] = [
-    ("reqwest::", &["api"], "there is one place where HTTP requests leave"),
-    ("hyper_util::", &["api"], "which proxy is on the way is known where requests leave"),
-    (
-        "rustls::",
-        &["api", "store"],
-        "whom to trust is a matter of the wire, also of the one to a server that holds the state",
-    ),
-    ("getrandom::", &["api"], "what nobody may guess is a matter of signing in"),
-    ("rusqlite::", &["store"], "SQL lives in one place"),
-    ("axum::", &["sandbox"], "nothing else serves anything"),
-    ("governor::", &["quota"], "the pacer has a clock of its own, which only its wrapper keeps in check"),
-    ("indicatif::", &["report"], "the engine knows no bar"),
-    ("maud::", &["report"], "pages are made in one place, which escapes what stands on them"),
-    ("console::", &["report"], "nobody but the report draws on a terminal"),
-    ("tracing_subscriber::", &["report"], "where logs go is decided once"),
-    ("encoding_rs::", &["input"], "bytes are decoded once"),
-    ("calamine::", &["input"], "workbooks become records once"),
-    ("quick_xml::", &["input"], "what calamine does not tell of workbooks"),
-    ("zip::", &["input"], "nothing else is unpacked"),
-    ("winnow::", &["filter"], "there is one language to parse"),
-    ("toml::", &["config", "rules"], "files of settings and of rules are understood in one place each"),
-    ("regex::", &["filter"], "what users write as a pattern is bounded in one place"),
-    ("csv::", &["input", "report"], "read by the one, written by the other"),
-    ("clap::Parser", &["cli", "main"], "what was typed is understood once"),
-    ("process::exit", &[], "a process that ends in the middle loses rows; main returns its status"),
-    ("ExitCode", &["main"], "nobody but main ends the process"),
-    ("println!", &[], "data and messages go through the screen, which tears no bar and survives a closed pipe"),
-    ("print!", &[], "see println!; eprint! and eprintln! end in the same letters"),
-    ("dbg!", &[], "see println!"),
-    ("stdout()", &["report"], "nobody but the report prints"),
-    ("stderr()", &["report"], "nobody but the report prints"),
-    ("stdin()", &["report", "commands"], "asked by the one, read as a file by the other"),
-    (
-        "time::sleep",
-        &["clock", "call", "sandbox", "api"],
-        "waiting is a matter of one call; the wire waits for people only",
-    ),
-    (".display()", &["sandbox"], "a path may hold anything; outside::shown takes the harm out of it"),
-    (".print()", &["commands"], "see println!; the help alone is printed by the library that makes it"),
-    ("std::env::", &["config", "commands", "report", "api", "store", "cli"], "pure rooms know no environment"),
-];
 
 /// Rooms that touch neither disk nor network, and what touching looks like.
 const PURE: [&str; 5] = ["model", "filter", "plan", "rules", "quota"];
@@ -305,6 +162,30 @@ fn every_room_has_a_line_in_the_table_and_every_line_a_room() {
     let found: BTreeSet<String> = sources().into_iter().map(|source| source.room).collect();
     let listed: BTreeSet<String> = ROOMS.iter().map(|(room, ..)| (*room).to_owned()).collect();
     assert_eq!(found, listed);
+}
+
+/// The rooms of the diagram in the map, in its order.
+fn drawn() -> Vec<String> {
+    let map = std::fs::read_to_string(repository("src/lib.rs")).expect("the map");
+    let diagram = map.split("//! ```text\n").nth(1).and_then(|rest| rest.split("//! ```").next()).expect("a diagram");
+    let lines = diagram.lines().map(|line| line.trim_start_matches("//! "));
+    let names = lines.map(|line| line.split("  ").next().unwrap_or_default());
+    names
+        .flat_map(|names| names.split([',', ' ', '─', '>']))
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn each_room_knows_only_those_that_the_diagram_draws_above_it_or_to_its_left() {
+    let drawn = drawn();
+    let place = |room: &str| drawn.iter().position(|name| name == room);
+    for (room, may_name, _) in ROOMS.iter().filter(|(room, ..)| !["lib", "main"].contains(room)) {
+        let own = place(room).unwrap_or_else(|| panic!("{room} is not drawn"));
+        let below: Vec<_> = may_name.iter().filter(|other| place(other).is_none_or(|other| other >= own)).collect();
+        assert!(below.is_empty(), "{room} may name {below:?}, which stand behind it");
+    }
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, Command};
 
 use crate::cli::mistyped::message_and_hint;
-use crate::config::{Entry, Place, SettingsError, Written, keep_password_of};
 use crate::dispatch::MaximumErrors;
+use crate::environment::{Entry, Place, SettingsError, Written, keep_password_of};
 use crate::outside::{secrets, shown};
 
 /// Commands that need no settings: they call no tenant, and must work where the settings do not.

@@ -6,7 +6,7 @@ use clap::parser::ValueSource;
 use super::keys::{Key, Keys};
 use super::setting::{Setting, holds_secret, is_set, overrules_variable};
 use crate::cli::origin::{Origin, SettingInForce};
-use crate::config::Environment;
+use crate::environment::Environment;
 use crate::outside::secrets::without_password;
 
 /// All settings, in the order of the keys.

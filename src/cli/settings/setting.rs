@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::keys::Key;
-use crate::config::{Environment, Place};
+use crate::environment::{Environment, Place};
 use crate::report::is_same_file;
 
 /// Files to sign in with; each is another way.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::setting::{CREDENTIAL_FILES, Setting, holds_secret, is_set};
 use crate::api::Url;
 use crate::api::cloud::Cloud;
-use crate::config::{Environment, SettingsError};
+use crate::environment::{Environment, SettingsError};
 use crate::outside::shown;
 
 /// Variables that say how to sign in, and the method that each means.

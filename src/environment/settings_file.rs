@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-use super::environment::Environment;
+use super::variables::Environment;
 use crate::outside::shown;
 
 /// What holds for everybody on this computer.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 /// The variable that holds the address of a state on a server.
-pub(super) const STATE_VARIABLE: &str = "TAGFLEET_STATE";
+pub(crate) const STATE_VARIABLE: &str = "TAGFLEET_STATE";
 
 /// What the files of settings come to for one call of the program.
 #[derive(Clone, Debug, Default)]
