@@ -159,7 +159,6 @@ impl ApiRequest {
         matches!(self.method(), Method::Get)
     }
 
-    /// The kind of call.
     pub(crate) const fn kind(&self) -> CallKind {
         match self {
             Self::ChangeTag { .. } => CallKind::Tags,

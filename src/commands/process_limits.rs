@@ -93,7 +93,6 @@ fn allow_memory() -> Result<(), CommandError> {
     Ok(())
 }
 
-/// What is limited.
 #[derive(Clone, Copy)]
 enum Limited {
     Files,

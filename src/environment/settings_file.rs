@@ -114,7 +114,6 @@ pub(crate) struct Section {
     pub entries: Vec<Entry>,
 }
 
-/// A file of settings.
 #[derive(Clone, Debug)]
 pub(crate) struct SettingsFile {
     pub path: Arc<Path>,

@@ -14,7 +14,6 @@ use crate::plan::guard::Bound;
 pub(crate) struct Declaration {
     /// The name under which it owns its tags.
     pub name: String,
-    /// What it owns.
     pub own: Ownership,
     /// Which machines it is about; all of them without.
     pub(super) scope: Option<BoundFilter>,
@@ -68,7 +67,6 @@ pub(crate) enum Mode {
     Report,
 }
 
-/// A rule.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub name: String,
@@ -94,7 +92,6 @@ pub(super) enum TagForm {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
     pub tag: Option<Tag>,
-    /// The device value.
     pub value: Option<DeviceValue>,
 }
 

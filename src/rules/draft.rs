@@ -244,7 +244,6 @@ fn named(section: &mut Section<'_>, faults: &mut Faults<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// The sections of `[[rule]]`.
 fn rule_sections<'t>(file: &mut Section<'t>, faults: &mut Faults<'_>) -> Vec<Section<'t>> {
     let Some(entry) = file.take("rule") else { return Vec::new() };
     let place = entry.span();

@@ -12,7 +12,6 @@ use crate::model::Tag;
 /// What a rule says of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It gives this.
     Gives(Assignment),
     /// It would, and only reports.
     Reports(Assignment),

@@ -67,7 +67,6 @@ impl Owned {
         }
     }
 
-    /// The text of it.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn text(&self) -> &str {
         match self {

@@ -44,7 +44,6 @@ impl BucketLeft {
 /// What of one limit is left.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QuotaLeft {
-    /// The limit.
     pub(crate) limit: QuotaLimit,
     /// Calls that may start now.
     pub(crate) calls: u32,

@@ -38,7 +38,6 @@ pub(crate) const RETAG_HEADER: [&str; 5] = ["machineId", "computerDnsName", "tag
 
 /// A change of a tag, and what was typed for it.
 pub(crate) struct Retagging {
-    /// The change.
     pub(crate) change: TagChange,
     /// What was typed after the program's name, without options: the name of its rows.
     pub(crate) typed: String,

@@ -35,7 +35,6 @@ const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
 pub(crate) struct ExportedList {
     /// The file in messages.
     pub(crate) name: String,
-    /// Its machines.
     pub(crate) machines: ListBuilder,
     /// When it is taken to have been read.
     pub(crate) read_at: Timestamp,

@@ -51,9 +51,7 @@ pub(crate) struct Service<T> {
 /// Whose quota is used, as far as settings or token tell.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Identity {
-    /// The tenant.
     pub(crate) tenant: Option<String>,
-    /// The app.
     pub(crate) app: Option<String>,
     /// Whether a person has signed in, whose list shows only some of the tenant's machine groups.
     pub(crate) is_person: bool,

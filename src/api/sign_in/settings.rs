@@ -44,7 +44,6 @@ pub(crate) struct SignInSettings {
     pub token_file: Option<PathBuf>,
     /// Whether a browser is started for a person who signs in with one.
     pub opens_browser: bool,
-    /// What the platform offers.
     pub offers: PlatformOffers,
 }
 

@@ -40,7 +40,6 @@ impl Decoration {
         Self::FinalDot,
     ];
 
-    /// In words.
     pub const fn words(self) -> &'static str {
         match self {
             Self::Apostrophe => "a leading apostrophe",

@@ -40,9 +40,7 @@ pub(crate) enum ColorChoice {
     /// On a terminal, unless `NO_COLOR` is set or the terminal is dumb.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 

@@ -9,7 +9,6 @@ use super::truth::{MachineNumber, Wish};
 use crate::model::DeviceValue;
 use crate::sandbox::DeadNaming;
 
-/// A history.
 #[derive(Clone, Debug)]
 pub(super) struct History {
     pub(super) seed: u64,

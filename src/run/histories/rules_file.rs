@@ -6,7 +6,6 @@ use super::history::{Bound, Choice};
 use super::truth::MachineNumber;
 use crate::model::DeviceValue;
 
-/// A file of rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RulesFile {
     /// Under which it owns its tags.
@@ -36,7 +35,6 @@ pub(super) enum Manner {
     Retired,
 }
 
-/// A rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     pub(super) condition: Condition,

@@ -282,7 +282,6 @@ pub(crate) struct NewOperation {
     pub guard: Option<u32>,
     /// Whether the inventory lacks the machine.
     pub unlisted: bool,
-    /// What held before.
     pub before: Held,
     /// Its outcome, if it is not to be sent.
     pub settled: Option<SettledOperation>,
@@ -308,7 +307,6 @@ pub(crate) struct StoredOperation {
     pub attempts: u32,
     /// What the last answer said of itself.
     pub answer: AnswerFacts,
-    /// What held before.
     pub before: Held,
     /// What holds now.
     pub after: Held,

@@ -49,7 +49,6 @@ pub(crate) struct KnownOperation {
     pub attempts: u32,
     /// The last attempt that carried it.
     pub last_attempt: Option<AttemptKey>,
-    /// What held before.
     pub before: Held,
     /// Why it is so: the service's code, or ours.
     pub error_code: Option<String>,

@@ -82,7 +82,6 @@ pub(crate) enum PasswordSource {
     /// There is none: the server knows us otherwise.
     #[default]
     None,
-    /// It was given.
     Given(SecretString),
     /// It is all that a file holds, and read anew for every connection.
     File(PathBuf),

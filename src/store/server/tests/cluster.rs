@@ -131,7 +131,6 @@ pub(crate) struct Death {
 }
 
 impl Death {
-    /// Tells it.
     pub(crate) fn tell(&self) {
         self.say(-1);
     }
