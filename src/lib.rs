@@ -76,7 +76,7 @@
 //! | another source of rows than a file | a `SheetWriter` (`input/sheet/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` and `run/retag.rs` are two |
 //! | what a file of rules may say | `rules/draft.rs`; what a rule says of a machine: `rules/judging.rs`; what is taken off: `rules/wishes.rs`; its topic |
 //! | the words for a wrong row | `input/findings/problem.rs`; for a file, `input/findings/error.rs`; together, as they are told: `run/input_faults.rs` |
-//! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; how long to wait: `call/backoff.rs`, `call/retry_after.rs` |
+//! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; of bulk calls, first `call/judge/bulk.rs`; how long to wait: `call/backoff.rs`, `call/retry_after.rs` |
 //! | what comes after an attempt | `call/caller/attempts.rs`; where the service, or a sign-in, is in trouble: `call/caller/trouble.rs` |
 //! | when an outage is one | `call/outage.rs` |
 //! | how many machines a call takes, how refused ones are searched | `dispatch/lane.rs`, `plan/isolation.rs` |
@@ -90,6 +90,9 @@
 //! | what SQL may say, on a file and on a server | `store/engine/sql.rs`; what a server is asked: `store/server/` |
 //! | what follows when another server of the state takes over | `store/server/takeovers.rs`; what is stored again then: `store/server/restoring.rs` |
 //! | a column of the results | its name: `RESULT_COLUMNS` in `input/structure/columns.rs`, which skips it when results are fed back; what it holds: `report/results/row.rs`; its topic |
+//! | what `undo` leaves alone | `plan/undo.rs`; when an undo is resumed: `plan/redecision.rs`; the words: `run/undo.rs` |
+//! | what holds now | the list: `plan/changes.rs`; our own recent writes: `plan/recent.rs`; later runs: `run/later.rs` and `store/slots/overtaken.rs`; all writes to a slot in their order: `store/slots/standing.rs` |
+//! | the report | its figures: `report/page/figures.rs`; its parts: `report/page/html.rs`, `parts.rs`, `chart.rs`; its colours: `style.css` beside them |
 //! | the summary, the JSON object | `report/course/summary.rs`; why a run ended, in words: `report/course/reasons.rs` |
 //! | a metric, what a ping says | `report/watching/metrics.rs`, `report/watching/pings.rs`; who is told when: `commands/watching.rs`; its topic |
 //! | a sign-in method | its name: `api/sign_in/method.rs`; what it needs, and when it is chosen: `settings.rs`; whom it asks: a file of its own, made by `SignIn::new`; why it failed: `error.rs`, `hints.rs`; its topic |

@@ -4,6 +4,7 @@
 //! because a plan holds a million of them; it is shown and sent in lower case, as the service writes it.
 
 mod change;
+mod device_value;
 mod held;
 mod machine;
 mod machine_record;
@@ -12,11 +13,10 @@ mod requests;
 mod tag;
 
 pub(crate) use change::{Change, ChangeKind, Operation, OperationId, TagAction, TagNumber};
+pub(crate) use device_value::DeviceValue;
 pub(crate) use held::{Age, Held, MayHold, Slot};
 pub(crate) use machine::{EntraDeviceId, MachineId, MachineReference};
 pub(crate) use machine_record::MachineRecord;
 pub(crate) use outcome::{AnswerFacts, Bucket, Outcome, RowNumber, SANDBOX_RUN_PREFIX, Status, is_sandbox_run};
 pub(crate) use requests::{ReferenceNumber, Request, Requests};
-pub(crate) use tag::{
-    DeviceValue, RETAGGING_PREFIX, RETAGGING_WHERE, Tag, TagError, is_never_added, is_retagging_of_all,
-};
+pub(crate) use tag::{RETAGGING_PREFIX, RETAGGING_WHERE, Tag, TagError, is_never_added, is_retagging_of_all};

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use super::device_value::DeviceValue;
 use super::held::{Held, Slot};
 use super::machine::MachineId;
-use super::tag::{DeviceValue, Tag};
+use super::tag::Tag;
 
 /// Whether a tag is to be there or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

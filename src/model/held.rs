@@ -2,8 +2,9 @@
 //!
 //! A slot and not a row is what changes hands between runs: two rows of two files may be about the same one.
 
+use super::device_value::DeviceValue;
 use super::machine::MachineId;
-use super::tag::{DeviceValue, Tag};
+use super::tag::Tag;
 
 /// A place on a machine that holds one thing at a time: a tag, which is there or not, or the device value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

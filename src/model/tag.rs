@@ -1,10 +1,8 @@
-//! Tags and device values.
+//! Tags.
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
-
-use serde::Serialize;
 
 /// The most characters that a tag may have (documented for tags set through the registry).
 pub(crate) const TAG_MAXIMUM_CHARACTERS: usize = 200;
@@ -108,39 +106,6 @@ impl Borrow<str> for Tag {
 impl fmt::Display for Tag {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
-    }
-}
-
-/// The value of a device, as vulnerability management weighs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub enum DeviceValue {
-    /// Counts less.
-    Low,
-    /// What a device has until somebody sets another.
-    Normal,
-    /// Counts more.
-    High,
-}
-
-impl DeviceValue {
-    /// Reads a name in any case.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Low, Self::Normal, Self::High].into_iter().find(|value| value.as_str().eq_ignore_ascii_case(text))
-    }
-
-    /// The name as the API wants it; its enum values are case-sensitive.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "Low",
-            Self::Normal => "Normal",
-            Self::High => "High",
-        }
-    }
-}
-
-impl fmt::Display for DeviceValue {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
     }
 }
 

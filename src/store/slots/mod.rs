@@ -7,8 +7,8 @@
 mod names;
 pub(super) mod overtaken;
 mod reading;
+mod run_slots;
 mod standing;
-mod table;
 mod writes;
 mod young;
 
@@ -16,8 +16,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use self::reading::{KnownTags, WITH_TAG, WRITE_COLUMNS, read_history, read_writes};
+use self::run_slots::{RunSlots, RunWrites};
 use self::standing::Undos;
-use self::table::{RunSlots, RunWrites};
 pub(crate) use self::writes::RecentSlotWrites;
 use self::writes::{SortedWrites, Writes};
 use self::young::Young;

@@ -4,7 +4,7 @@ use foldhash::fast::RandomState;
 use indexmap::IndexSet;
 
 use super::names::{Names, SlotNumber};
-use super::table::NO_ATTEMPT;
+use super::run_slots::NO_ATTEMPT;
 use crate::model::{Age, Held, MayHold};
 use crate::store::forms::attempt::AttemptKey;
 use crate::store::forms::run::RunKey;
