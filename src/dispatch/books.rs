@@ -144,3 +144,35 @@ impl Books {
         Some(WaitCause::Answer { since })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::api::CallKind;
+    use crate::model::Bucket;
+
+    fn at(seconds: i64) -> Moment {
+        let now = BootTime::from_microseconds(seconds * 1_000_000);
+        let wall_now = Timestamp::from_second(seconds).expect("a time");
+        Moment { now, wall_now, service_accepted: true, absence: None, state_silent_for: None }
+    }
+
+    #[test]
+    fn a_call_that_never_left_is_none_and_a_moment_that_has_come_is_no_next_one() {
+        let (call, kind) = (CallId(1), CallKind::Bulk);
+        let mut books = Books::new(1, at(0).now);
+        books.call_times.begin(call, Bucket::BulkTags, true, at(0).now);
+        books.note_phase(call, &Phase::Sending { kind, is_repeat: true }, at(1).now);
+        let progress = books.at(at(1), false);
+        assert_eq!((progress.calls.get(&kind), progress.retried), (Some(&1), 1));
+        books.note_phase(call, &Phase::NotSent { kind, is_repeat: true }, at(2).now);
+        let progress = books.at(at(2), false);
+        assert_eq!((progress.calls.get(&kind), progress.retried), (Some(&0), 0));
+        books.note_phase(call, &Phase::Waiting { cause: WaitCause::Throttled, until: Some(at(9).now) }, at(3).now);
+        for (seconds, next) in [(4, Some(at(9).wall_now)), (9, None), (10, None)] {
+            assert_eq!(books.at(at(seconds), true).in_the_way, Some((WaitCause::Throttled, next)), "{seconds}");
+        }
+    }
+}
