@@ -95,7 +95,7 @@ impl Draft {
         if !is_known {
             let place = schema.as_ref().map_or(top.clone(), Spanned::span);
             let what = if schema.is_some() { "unknown schema" } else { "schema is missing" };
-            faults.at(&place, &format!("{what}: write schema = {SCHEMA}"));
+            faults.at(&place, format!("{what}: write schema = {SCHEMA}"));
         }
         let name = named(file, faults).unwrap_or_default();
         // Of what is owned by an ownership in error nothing can be said.
