@@ -202,7 +202,7 @@ impl From<OutputError> for CommandError {
     }
 }
 
-/// What is missing or unreadable is for the command line to mend; a refusal is the service's.
+/// What is missing or unreadable is for the command line to fix; a refusal is the service's.
 pub(crate) const fn sign_in_status(error: &SignInError) -> ExitStatus {
     match error {
         SignInError::Settings { .. } | SignInError::File { .. } => ExitStatus::Usage,
@@ -325,7 +325,7 @@ impl From<DispatchError> for CommandError {
         let (status, hint) = match &error {
             DispatchError::Store(error) => (storage_status_of_run(error), error.hint()),
             DispatchError::Observer(_) => (ExitStatus::StorageFailed, None),
-            DispatchError::Task(_) => (ExitStatus::Bug, Some("please report this as a bug".to_owned())),
+            DispatchError::Task(_) => (ExitStatus::Bug, Some("report this as a bug".to_owned())),
         };
         Self::new(status, error, hint)
     }

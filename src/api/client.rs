@@ -93,8 +93,9 @@ pub(crate) fn parse_base_url(text: &str, foreign_host_allowed: bool) -> Result<U
     }
     if !loopback && !foreign_host_allowed && !is_microsoft_host(&host) {
         return Err(refused(
-            "leads to no host of Microsoft's API",
-            "the API is at https://api.security.microsoft.com, or where --cloud has it; if another host is meant, add --allow-host",
+            "is not a Microsoft API host",
+            "the API is at https://api.security.microsoft.com, or at the host that --cloud names; if another host is meant, \
+             add --allow-host",
         ));
     }
     let path = url.path().trim_end_matches('/');
@@ -376,7 +377,7 @@ mod tests {
             (
                 "https://api.security.microsoft.com.evil.example",
                 false,
-                "the base URL https://api.security.microsoft.com.evil.example leads to no host of Microsoft's API",
+                "the base URL https://api.security.microsoft.com.evil.example is not a Microsoft API host",
             ),
             (
                 "https://user:hunter2@api.security.microsoft.com",

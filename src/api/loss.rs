@@ -21,19 +21,19 @@ impl CertificateProblem {
         match self {
             Self::UnknownIssuer => {
                 "if a proxy inspects the traffic, or the host has a certificate of your own, name the root certificate with \
-                 --ca-file; otherwise somebody else answers in the host's place"
+                 --ca-file; otherwise another server is answering for this host"
             }
             Self::Expired | Self::NotYetValid => {
-                "check this computer's clock; if it is right, the certificate has to be renewed by whoever runs the host or \
-                 the proxy that inspects the traffic (then its root certificate goes into --ca-file)"
+                "check this computer's clock; if it is right, ask the administrator of the host, or of the proxy that inspects the \
+                 traffic (then its root certificate goes into --ca-file), to renew the certificate"
             }
             Self::WrongName => {
                 "check the host's name (--base-url, --cloud, AZURE_AUTHORITY_HOST) and the proxy settings: the certificate \
                  is another host's, and --ca-file cannot change that"
             }
             Self::Unusable => {
-                "ask whoever runs the host, or the proxy that inspects the traffic (then its root certificate goes into \
-                 --ca-file), for a certificate that is meant for a server"
+                "ask the administrator of the host, or of the proxy that inspects the traffic (then its root certificate goes \
+                 into --ca-file), for a certificate that is meant for a server"
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What the HTTP client's errors come to: at which point a request was lost, and why, in words.
 //!
-//! What waiting may mend (a name server, a port, a proxy that is restarted) is told from what it never does: a
+//! What waiting may fix (a name server, a port, a proxy that is restarted) is told from what it never does: a
 //! certificate that is not accepted, and a proxy that wants to know who is asking. What surprises: `reqwest` gives its
 //! causes no types but those of `rustls` and of the system, so a proxy's refusal and a name that nobody bears are known
 //! by their texts; the tests hold those against the library. What a proxy says that the library does not tell, it is asked

@@ -35,7 +35,7 @@ pub(crate) enum PingAddressError {
     #[error("the address to ping is not https")]
     NotEncrypted,
     /// It was typed where the name of its file belongs.
-    #[error("the address to ping stands on the command line, where everybody on this computer can read it")]
+    #[error("the address to ping stands on the command line, where all users of this computer can read it")]
     Typed,
 }
 

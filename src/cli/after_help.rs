@@ -109,9 +109,9 @@ const COMMANDS: [Entry; 21] = [
         "state",
         &[0, 2, 7],
         &[
-            ("Show where the state is, and who is at work", "tagfleet state"),
+            ("Show where the state is, and which processes use it", "tagfleet state"),
             (
-                "Move it to a database that hosts share",
+                "Copy it to a database that hosts share",
                 "tagfleet state move --to postgresql://tagfleet@db.example/tagfleet",
             ),
         ],

@@ -20,8 +20,8 @@ pub(crate) enum Command {
     /// Make the tenant match the file
     ///
     /// Checks the whole file, reads the tenant's machines, shows the plan, asks, and sends the fewest calls that do it,
-    /// inside the API's quotas. Every row of the file is answered in the results. Run again
-    /// after it was stopped, it goes on where it was.
+    /// inside the API's quotas. Every row of the file is answered in the results. Run it again after an
+    /// interruption and it resumes.
     #[command(after_long_help = after_help("apply"))]
     Apply(Box<ApplyOptions>),
     /// Show what apply would do
@@ -48,8 +48,8 @@ pub(crate) enum Command {
     Report(ReportOptions),
     /// Take back what a run changed
     ///
-    /// As a run of its own, which asks, keeps the quota and can be resumed. What somebody else has changed since is left
-    /// as it is.
+    /// As a run of its own, which asks, keeps the quota and can be resumed. What was changed since, by a later run or from
+    /// outside tagfleet, is left as it is.
     #[command(after_long_help = after_help("undo"))]
     Undo(Box<UndoOptions>),
     /// Check which rows the tenant holds
@@ -85,10 +85,10 @@ pub(crate) enum Command {
     /// Show each setting and where it comes from
     ///
     /// An option, a variable, a line of a file, or the default: with the options given here, for the profile that is named.
-    /// Secrets are shown only as "set". Calls nobody.
+    /// Secrets are shown only as "set". Makes no call.
     #[command(after_long_help = after_help("config"))]
     Config(Box<ConfigOptions>),
-    /// Show where the state is and who is at work, or move it
+    /// Show where the state is and what uses it, or copy it
     ///
     /// The state holds the runs and the quota's ledger. Calls no tenant.
     #[command(
@@ -285,7 +285,7 @@ pub(crate) struct PlanOptions {
     pub explain: Option<String>,
     /// Try rules on this exported list, without a tenant
     ///
-    /// One that "tagfleet inventory" wrote, the portal, or advanced hunting; of a workbook (.xlsx) its first worksheet, or the one that --sheet names. Nobody signs in, and an empty cell counts as lacking.
+    /// One that "tagfleet inventory" wrote, the portal, or advanced hunting; of a workbook (.xlsx) its first worksheet, or the one that --sheet names. No sign-in takes place, and an empty cell counts as lacking.
     #[arg(long, value_name = "MACHINES.csv", conflicts_with = "sandbox", help_heading = "Rules")]
     pub inventory: Option<PathBuf>,
     /// What is planned.

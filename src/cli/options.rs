@@ -103,7 +103,7 @@ pub(crate) struct GeneralOptions {
     /// How many profiles are run side by side
     #[arg(long, global = true, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), hide_short_help = true, help_heading = "Profiles")]
     pub jobs: u8,
-    /// Read the settings from this file alone
+    /// Read settings only from this file
     ///
     /// [default: /etc/tagfleet/config.toml, and tagfleet/config.toml in the folder for settings]
     #[arg(long, global = true, value_name = "FILE.toml", hide_short_help = true, help_heading = "Profiles")]
@@ -159,7 +159,10 @@ pub(crate) struct OrderOptions {
         help_heading = "Rows"
     )]
     pub set_value: Option<DeviceValue>,
-    /// Take all rows; needed where no filter chooses them
+    /// Take every row; for --add, --remove and --set-value
+    ///
+    /// These change the machine of every row, so they need either --where or --all. A file that says itself what to change
+    /// needs neither.
     #[arg(long, conflicts_with_all = ["filter", "where_file"], help_heading = "Rows")]
     pub all: bool,
 }
@@ -184,7 +187,7 @@ pub(crate) struct InputOptions {
     pub encoding: Option<String>,
     /// Run the valid rows of a file that has bad ones
     ///
-    /// Without it, one bad row refuses the file. Bad rows are answered as invalid, and the exit status is 1.
+    /// Without it, one bad row makes tagfleet refuse the file. Bad rows are answered as invalid, and the exit status is 1.
     #[arg(long)]
     pub skip_invalid: bool,
     /// Allow what is refused because it is usually a mistake
@@ -263,7 +266,7 @@ pub(crate) struct GuardOptions {
 /// What may happen without asking, and when to stop.
 #[derive(Debug, Args)]
 pub(crate) struct LimitOptions {
-    /// Apply without asking
+    /// Go ahead without asking
     ///
     /// Required where stdin or stderr is not a terminal.
     #[arg(long, help_heading = "Limits")]
@@ -322,8 +325,8 @@ pub(crate) struct MonitoringOptions {
     pub job: Option<String>,
     /// Ping the address in this file at start and end
     ///
-    /// Instead of TAGFLEET_PING_URL. The address is a secret: whoever knows it can report in this job's name. A ping that
-    /// fails is one warning.
+    /// Instead of TAGFLEET_PING_URL. The address is a secret: it lets its reader report in this job's name. A ping that fails
+    /// is one warning.
     #[arg(long, value_name = "FILE", help_heading = "Monitoring")]
     pub ping_url_file: Option<PathBuf>,
     /// Which service the address belongs to
@@ -381,7 +384,7 @@ pub(crate) struct ServiceOptions {
     pub client_secret_file: Option<PathBuf>,
     /// Read a ready access token from this file
     ///
-    /// Instead of TAGFLEET_TOKEN. The file is read again before the token ends.
+    /// Instead of TAGFLEET_TOKEN. The file is read again before the token expires.
     #[arg(long, value_name = "FILE", help_heading = "Service")]
     pub token_file: Option<PathBuf>,
 }

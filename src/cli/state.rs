@@ -22,8 +22,8 @@ pub(crate) enum StateCommand {
     Init,
     /// Copy the state to another place
     ///
-    /// Into a database, out of one, or into another directory: the runs and the quota's ledger. Nobody may be at work
-    /// meanwhile. The state stays where it was, too; use it no more.
+    /// Into a database, out of one, or into another directory: the runs and the quota's ledger. No process may be using
+    /// it meanwhile. The old copy stays where it was; use it no more.
     #[command(after_long_help = after_help("state move"))]
     Move {
         /// An empty database, or a directory

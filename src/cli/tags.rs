@@ -90,7 +90,7 @@ pub(crate) struct RenameOptions {
     /// What takes its place
     #[arg(value_parser = typed_tag)]
     pub new: String,
-    /// Allow a NEW that looks like a mishap
+    /// Allow a NEW that looks like a mistake
     #[arg(long, value_name = "odd-tags", value_parser = odd_tags())]
     pub accept: Vec<Doubt>,
     /// How it is done.
@@ -117,7 +117,7 @@ pub(crate) struct RemoveOptions {
 pub(crate) struct RetagOptions {
     /// Write the results here; - for standard output
     ///
-    /// [default: tags-rename.results.csv or tags-remove.results.csv]
+    /// [default: tags-rename.results.csv; of tags remove, tags-remove.results.csv]
     #[arg(short, long, value_name = "RESULTS.csv")]
     pub output: Option<PathBuf>,
     /// Begin a new run instead of resuming an unfinished one

@@ -45,7 +45,7 @@ pub(crate) enum StateAuth {
     Workload,
     /// A token of the identity that Azure gives to this machine
     ManagedIdentity,
-    /// A token of whoever is signed in to the Azure CLI
+    /// A token of the account that is signed in to the Azure CLI
     AzureCli,
 }
 

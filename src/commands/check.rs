@@ -37,7 +37,7 @@ use crate::words::{clock_time, describe_duration, group_digits};
 /// What is looked at, in this order.
 const NAMES: [&str; 8] = ["configuration", "state", "service", "sign-in service", "clock", "token", "call", "quota"];
 /// Why nothing can be looked at that depends on options, variables and files.
-const UNUSABLE: &str = "the configuration is not usable";
+const UNUSABLE: &str = "the configuration cannot be used";
 /// How long the one call may take, waits included.
 const CALL_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a token may take from a host that has been reached.
@@ -84,7 +84,7 @@ pub(super) async fn check(options: CheckOptions, command: CommandContext<'_>) ->
         (Some(connection), Some(store)) => {
             Box::pin(findings.calls(&options, connection, store)).await?;
         }
-        _ => findings.skip(&["call", "quota"], "what comes before has to be right first")?,
+        _ => findings.skip(&["call", "quota"], "an earlier check failed")?,
     }
     findings.end(general, screen)
 }
@@ -258,8 +258,8 @@ impl Findings {
                 let message = format!("no token has come within {within}, signing in {method}");
                 let hint = match method {
                     SignInMethod::ManagedIdentity => {
-                        "whoever gives out this machine's tokens (IDENTITY_ENDPOINT, or the metadata service) does not \
-                         answer; try again later"
+                        "the endpoint that issues this machine's tokens (IDENTITY_ENDPOINT, or the metadata service) \
+                         does not answer; try again later"
                     }
                     _ => "the sign-in service can be reached, but does not answer; try again later",
                 };

@@ -124,7 +124,7 @@ fn refuse_options(
         None => Ok(()),
         Some(option) => Err(CommandError::text(
             ExitStatus::Usage,
-            format!("--{} is for files of orders, and this is a file of rules", option.name),
+            format!("--{} is for change files, and this is a file of rules", option.name),
             Some("leave it out; what a file of rules is about and may do stands in the file (tagfleet help rules)"),
         )),
     }

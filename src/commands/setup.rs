@@ -284,7 +284,7 @@ pub(super) fn asks(yes: bool, sandbox: bool, input_is_free: bool) -> Result<bool
         return Err(CommandError::text(
             ExitStatus::Usage,
             "cannot ask for confirmation: stdin or stderr is not a terminal",
-            Some("add --yes to apply without asking"),
+            Some("add --yes to go ahead without asking"),
         ));
     }
     Ok(!yes && can_ask)

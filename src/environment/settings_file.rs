@@ -144,7 +144,7 @@ impl SettingsFile {
             return Err(unreadable(io::Error::from(io::ErrorKind::FileTooLarge)));
         }
         if everybody_can_change(&about) {
-            let message = format!("everybody on this computer can change {}", shown(path));
+            let message = format!("all users of this computer can change {}", shown(path));
             return Err(SettingsError::new(message, Some("take that permission away (chmod o-w)".to_owned())));
         }
         let mut text = String::new();

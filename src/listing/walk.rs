@@ -89,7 +89,7 @@ pub(crate) enum WalkError {
     #[error("the list of machines does not hold together: the same machines come again and again")]
     Repeating,
     /// Nobody is in the list, or nobody who could be read as a machine with an id.
-    #[error("the service lists no machine")]
+    #[error("the service's list of machines is empty")]
     Nobody,
 }
 

@@ -94,7 +94,8 @@ impl Draft {
             .is_some_and(|schema| schema.radix() == 10 && schema.as_str() == SCHEMA.to_string());
         if !is_known {
             let place = schema.as_ref().map_or(top.clone(), Spanned::span);
-            faults.at(&place, "this program understands schema = 1, and the file must say so");
+            let what = if schema.is_some() { "unknown schema" } else { "schema is missing" };
+            faults.at(&place, format!("{what}: write schema = {SCHEMA}"));
         }
         let name = named(file, faults).unwrap_or_default();
         // Of what is owned by an ownership in error nothing can be said.

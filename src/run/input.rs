@@ -192,6 +192,14 @@ struct UnusableInput {
     source: InputError,
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}", shown(name))]
+struct UnreadableInput {
+    name: String,
+    #[source]
+    source: io::Error,
+}
+
 /// Reads and checks the input. Every problem is shown with its row and line, those of one kind together where there are
 /// many; unless bad rows are to be skipped, they refuse the file. What is wrong with its structure refuses it in any case.
 pub(crate) async fn check_input(order: InputOrder, screen: &Screen) -> Result<CheckedInput, CommandError> {
@@ -273,7 +281,7 @@ fn check_blocking(
         return Err(CommandError::text(
             ExitStatus::InputRefused,
             format!("{name} has a header and no rows, so nothing was sent"),
-            Some("if a file without rows is as it should be, as in a nightly job, add --allow-empty"),
+            Some("if an empty file is expected, as in a nightly job, add --allow-empty"),
         ));
     }
     show_warnings(&name, &sheet, screen);
@@ -346,7 +354,15 @@ fn read_sheet(
             _ => ExitStatus::InputRefused,
         };
         let finding = unusable_json(&source);
-        let mut error = CommandError::new(status, UnusableInput { name: name.to_owned(), source }, None);
+        let name = name.to_owned();
+        let mut error = match source {
+            InputError::Read(source) => {
+                let hint = "check that the file is there and that this account may read it";
+                let is_closed = matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
+                CommandError::new(status, UnreadableInput { name, source }, is_closed.then(|| hint.to_owned()))
+            }
+            source => CommandError::new(status, UnusableInput { name, source }, None),
+        };
         error.findings = vec![finding];
         error
     };

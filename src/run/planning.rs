@@ -339,7 +339,7 @@ pub(super) fn refuse_too_many(
         return Err(CommandError::text(
             ExitStatus::InputRefused,
             format!("{operations} change something, and --max-changes allows {allowed}; nothing was changed"),
-            Some("look at the plan (tagfleet plan; of tags --plan-only), or raise --max-changes"),
+            Some("look at the plan (tagfleet plan, or --plan-only with tags), or raise --max-changes"),
         ));
     }
     let Some(bound) = guard.refuses(changes, listed) else { return Ok(()) };
@@ -347,7 +347,7 @@ pub(super) fn refuse_too_many(
         ExitStatus::InputRefused,
         format!("{operations} change something, more than {bound}, which the guard allows; nothing was changed"),
         Some(&format!(
-            "look at the plan (tagfleet plan; of tags --plan-only); if it is meant, add --allow-changes {changes}"
+            "look at the plan (tagfleet plan, or --plan-only with tags); if it is meant, add --allow-changes {changes}"
         )),
     ))
 }

@@ -140,7 +140,7 @@ async fn record_machine_kinds(store: &Store, run: RunKey, planned: &Planned) -> 
 
 fn no_such_machine() -> CommandError {
     let message = "the plan is about a machine that the input does not name";
-    CommandError::text(ExitStatus::Bug, message, Some("please report this as a bug"))
+    CommandError::text(ExitStatus::Bug, message, Some("report this as a bug"))
 }
 
 /// The outcome of an operation that is not sent.
@@ -180,7 +180,7 @@ pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
             (OperationState::NotAttempted, Some(("waits_for_add", message.into())))
         }
         Decision::ChangedSince => {
-            let message = "changed since by a later run or by somebody else, so it is left as it is";
+            let message = "changed since, by a later run or from outside tagfleet, so it is left as it is";
             (OperationState::NotAttempted, Some((CHANGED_SINCE, message.into())))
         }
         Decision::UnknownBefore => {

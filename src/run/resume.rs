@@ -128,7 +128,7 @@ pub(super) async fn go_on<T: Transport>(
             live_status.note_rows(&totals);
         }
         let text =
-            format!("Run {id} is finished: nothing of it is left to send (tagfleet results {id} shows its results).");
+            format!("Run {id} is already finished; nothing is left to send (tagfleet results {id} shows its results).");
         return nothing_left(Some(stored), &text, rows_status(&totals), context);
     }
     decided.store(&tenant.store, key).await?;

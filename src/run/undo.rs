@@ -285,11 +285,11 @@ pub(super) fn not_kept(error: InputError) -> CommandError {
 fn describe(undone: &StoredRun, counts: ChangeCounts, planned: &Planned, report: &PlanReport<'_>) -> String {
     let about = &undone.description;
     let mut text = format!(
-        "Taking back run {} of {}, started {}: it changed {}.\n",
+        "Taking back run {} of {}, started {}: {}.\n",
         about.run_id,
         Excerpt::new(&about.input_path),
         undone.created_at.strftime("%Y-%m-%d %H:%M UTC"),
-        counted(counts.taken_back, "thing", "things"),
+        counted(counts.taken_back, "change", "changes"),
     );
     let left = planned.plan.count(Decision::ChangedSince);
     if left > 0 {
@@ -317,8 +317,8 @@ fn warn_of_what_is_left(counts: ChangeCounts, planned: &Planned, screen: &Screen
 fn left_changed(count: u64) -> String {
     counted(
         count,
-        "change is left: a later run or somebody else has changed it since (changed_since in the results)",
-        "changes are left: a later run or somebody else has changed them since (changed_since in the results)",
+        "change is left: it was changed since, by a later run or from outside tagfleet (changed_since in the results)",
+        "changes are left: they were changed since, by a later run or from outside tagfleet (changed_since in the results)",
     )
 }
 

@@ -11,7 +11,7 @@ use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::Inventory;
-use crate::model::{MachineReference, RowNumber};
+use crate::model::{Change, MachineReference, RowNumber, TagAction};
 use crate::outside::shown;
 use crate::plan::changes::listed_in_another_case;
 use crate::plan::recent::RecentWrites;
@@ -126,8 +126,8 @@ fn exit_status(totals: &VerificationTotals, skip_missing_machines: bool, is_blin
     differences.and(invalid)
 }
 
-/// The machine of a row and what is asked of it, where the number of the row says nothing to people.
-fn asked(input: &CheckedInput, inventory: &Inventory, row: RowNumber) -> Option<String> {
+/// The machine of a row, where the number of the row says nothing to people.
+fn machine_of(input: &CheckedInput, inventory: &Inventory, row: RowNumber) -> Option<String> {
     if input.has_numbered_rows() {
         return None;
     }
@@ -137,10 +137,21 @@ fn asked(input: &CheckedInput, inventory: &Inventory, row: RowNumber) -> Option<
         MachineReference::Id(id) => inventory.look_up(id),
         _ => None,
     };
-    let name = listed.and_then(|listed| listed.name().map(shown)).unwrap_or_else(|| machine.to_string());
+    Some(listed.and_then(|listed| listed.name().map(shown)).unwrap_or_else(|| machine.to_string()))
+}
+
+/// What a row asks for, in the order in which the findings say what is there.
+fn wanted(input: &CheckedInput, row: RowNumber) -> String {
+    let requests = &input.sheet.requests;
     let changes = requests.of_row(row).filter_map(|request| requests.change(request.change));
-    let changes: Vec<String> = changes.map(|change| change.to_string()).collect();
-    Some(format!("{name}, {}", changes.join(", ")))
+    let wanted: Vec<String> = changes
+        .map(|change| match change {
+            Change::Tag(TagAction::Add, tag) => format!("the tag \"{tag}\""),
+            Change::Tag(TagAction::Remove, tag) => format!("no tag \"{tag}\""),
+            Change::DeviceValue(value) => format!("the device value {value}"),
+        })
+        .collect();
+    wanted.join(" and ")
 }
 
 /// The first rows that do not hold, for people.
@@ -154,11 +165,11 @@ fn examples(input: &CheckedInput, inventory: &Inventory, rows: &[RowFinding], li
         let what = match row.finding {
             Some(Finding::UnknownMachine) => row.message.clone(),
             Some(Finding::NotShown) => "the service does not show it".to_owned(),
-            _ => format!("there is: {}", shown(&row.found)),
+            _ => format!("wanted {}, found: {}", wanted(input, row.row), shown(&row.found)),
         };
         // Writing into a string cannot fail.
-        let _written = match asked(input, inventory, row.row) {
-            Some(asked) => writeln!(text, "  {asked}: {what}"),
+        let _written = match machine_of(input, inventory, row.row) {
+            Some(machine) => writeln!(text, "  {machine}: {what}"),
             None => writeln!(text, "  row {}: {what}", row.row),
         };
     }

@@ -34,11 +34,11 @@ pub struct SandboxArguments {
     #[arg(long, help_heading = MACHINES)]
     pub any_machine: bool,
 
-    /// Number of machines that every write calls unknown
+    /// Number of machines that every write reports as unknown
     #[arg(long, value_name = "N", conflicts_with = "dead_percent", help_heading = MACHINES)]
     pub dead: Option<usize>,
 
-    /// Share of machines that every write calls unknown; counts for --any-machine too
+    /// Share of machines that every write reports as unknown; counts for --any-machine too
     #[arg(long, value_name = "PERCENT", value_parser = values::percent, help_heading = MACHINES)]
     pub dead_percent: Option<f64>,
 

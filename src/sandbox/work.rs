@@ -43,7 +43,7 @@ pub(super) fn answer(service: &mut Service, call: &Call, body: Option<&[u8]>) ->
         Route::Authorize { query, .. } => return send_back(service, call, query),
         Route::DeviceCode { .. } => return give_device_code(service, call, body),
         Route::DeviceLogin => {
-            let text = "There is nothing to enter here: the sandbox signs in whoever asks.";
+            let text = "There is nothing to enter here: the sandbox signs every caller in.";
             return Answer::page(text, call.request_id);
         }
         Route::List { query } => list_machines(service, call, query),

@@ -30,7 +30,7 @@ const ROWS: [(&str, &str, &str); 19] = [
     ("#3,\"Tier\n0\",Add,,", "column \"tag\": the tag \"Tier\\u{a}0\" holds a line break", "odd_tag"),
     ("#3,Tier\t0,Add,,", "column \"tag\": the tag holds the control character U+0009", "tag_control_character"),
     ("#3,Tier 0,Add,Medium,", "column \"value\": unknown device value \"Medium\"", "unknown_value"),
-    ("#3,Tier 0,Add,,,x", "the row has 6 cells and the header 5", "ragged_row"),
+    ("#3,Tier 0,Add,,,x", "the row has 6 cells, but the header has 5", "ragged_row"),
     ("# the old ones,,,,", "the row begins with # like a comment", "comment_row"),
     (
         "server-1.contoso.example,Tier 0,Add,,",

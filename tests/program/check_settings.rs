@@ -136,7 +136,7 @@ fn what_would_end_every_run_at_its_beginning_is_found_and_named_with_its_place()
     let now = jiff::Zoned::now();
     let passed = now.checked_sub(jiff::SignedDuration::from_hours(1)).expect("a time").strftime("%H:%M").to_string();
     for (line, variable, status, says) in [
-        ("ping-url-file = \"missing\"", None, 2, "could not read"),
+        ("ping-url-file = \"missing\"", None, 2, "cannot read"),
         ("ping-url-file = \"address\"", None, 2, "ping"),
         ("", Some(("TAGFLEET_PING_URL", "ftp://canary.example/x")), 2, "TAGFLEET_PING_URL"),
         ("metrics-file = \"mine.prom\"", None, 2, "mine.prom"),

@@ -173,7 +173,7 @@ fn a_state_that_others_can_write_to_or_that_is_damaged_leaves_the_service_to_be_
     };
     allow("state", 0o755);
     let open = said(&check.exits(0).1);
-    assert!(open.contains("nobody else can write to it, but others can look into it"), "{open}");
+    assert!(open.contains("others can look into it, but not write to it"), "{open}");
     allow("state/tagfleet.witness", 0o666);
     check.finds(7, "state", "/tagfleet.*", &skipped);
     allow("state/tagfleet.witness", 0o600);
@@ -181,7 +181,10 @@ fn a_state_that_others_can_write_to_or_that_is_damaged_leaves_the_service_to_be_
     std::fs::remove_file(check.folder.path("state/tagfleet.witness")).expect("it is there");
     for _ in 0..2 {
         let unknown = said(&check.exits(0).1);
-        assert!(unknown.contains("is usable, ") && unknown.contains("has lost its tagfleet.witness"), "{unknown}");
+        assert!(
+            unknown.contains("is usable (others") && unknown.contains("has lost its tagfleet.witness"),
+            "{unknown}"
+        );
     }
     for name in ["state/tagfleet.sqlite3", "state/tagfleet.sqlite3-wal", "state/tagfleet.sqlite3-shm"] {
         let _may_be_away = std::fs::remove_file(check.folder.path(name));
@@ -189,7 +192,7 @@ fn a_state_that_others_can_write_to_or_that_is_damaged_leaves_the_service_to_be_
     check.finds(7, "state", "was removed or damaged", &skipped);
     // What is lost stays lost, though it keeps nobody from working.
     let lost = said(&check.exits(0).1);
-    assert!(lost.contains("is usable, ") && lost.contains("is lost, so runs may be missing"), "{lost}");
+    assert!(lost.contains("is usable (others") && lost.contains("is lost, so runs may be missing"), "{lost}");
     check.folder.write("state/tagfleet.sqlite3", "damaged".repeat(1_000));
     check.finds(7, "state", "", &skipped);
 }
@@ -310,7 +313,7 @@ fn a_list_without_a_machine_is_what_it_is_for_a_run() {
         (200, r#"{"value": [{"id": null}]}"#),
     ] {
         let empty = StandIn::answering(move |_request| Reply::json(status, body));
-        with_token(&empty, &json!({})).finds(4, "call", "the service lists no machine", &skipped);
+        with_token(&empty, &json!({})).finds(4, "call", "the service's list of machines is empty", &skipped);
     }
 }
 

@@ -128,7 +128,7 @@ fn limits_end_the_program_in_order_or_not_at_all() {
 #[test]
 fn pipes_that_nobody_serves_are_refused_or_end_with_the_deadline() {
     let table = [
-        ("mkfifo r.csv; exec $TAGFLEET apply a.csv --sandbox --yes -o r.csv", 7, "nobody reads this pipe"),
+        ("mkfifo r.csv; exec $TAGFLEET apply a.csv --sandbox --yes -o r.csv", 7, "no process reads this pipe"),
         ("mkfifo log; exec $TAGFLEET apply a.csv --sandbox --yes -vv --log-file log", 2, "--log-file needs a file"),
         ("mkfifo i.csv; exec $TAGFLEET apply i.csv --sandbox --yes --deadline 1s", 5, "stopped at its deadline"),
         ("mkdir -m 700 state; mkfifo state/tagfleet.sqlite3; exec $TAGFLEET runs", 7, "it is no ordinary file"),
@@ -156,7 +156,7 @@ fn pipes_that_nobody_serves_are_refused_or_end_with_the_deadline() {
         (
             "mkfifo m.csv; TAGFLEET_TOKEN=x exec $TAGFLEET inventory -o m.csv --base-url http://127.0.0.1:9",
             7,
-            "nobody reads",
+            "no process reads",
         ),
     ];
     at_once(table, |(script, status, said)| {

@@ -99,7 +99,7 @@ fn what_makes_no_sense_is_refused_before_the_file_is_read() {
     let nothing_to_do = tagfleet(&server, &folder, &["apply", "@tenant", "--where", "true"], 2);
     assert!(nothing_to_do.messages.contains("not what for"), "{}", nothing_to_do.messages);
     let nameless = Rehearsal::at_stand_in(&server).file("Owner,Tags\nx,y\n").with("--all --add A").run().exits(3);
-    nameless.says(&["has no machine column", "needed is a machine column (machineId"]);
+    nameless.says(&["has no machine column", "it needs a machine column (machineId"]);
     assert_eq!(server.writes(), 0);
 }
 
@@ -370,14 +370,14 @@ fn rules_are_tried_on_a_workbook_as_on_a_file() {
     assert_eq!((&planned.object()["machines_in_scope"], &planned.object()["changes"]), (&json!(2), &json!(2)));
     for (sheet, says) in [
         (&["--sheet", "Missing"][..], "no worksheet \"Missing\""),
-        (&["--sheet", "Wide"], "row 1, line 3: the row has 3 cells and the header 2"),
+        (&["--sheet", "Wide"], "row 1, line 3: the row has 3 cells, but the header has 2"),
         (&[], "the header on line 1 has no column \"machineId\"; it has \"nothing\" (1)"),
     ] {
         let refused = run(sheet, 3);
         assert!(refused.messages.contains(says), "{}", refused.messages);
     }
     let refused = tagfleet(&server, &folder, &["plan", "fleet.toml", "--sheet", "Devices"], 2);
-    assert!(refused.messages.contains("--sheet is for files of orders"), "{}", refused.messages);
+    assert!(refused.messages.contains("--sheet is for change files"), "{}", refused.messages);
     folder.write("cmdb.toml", format!("{rules}[lookup.x]\nfile = '.'\nkey = {{ id = 'Id' }}\n"));
     let refused = tagfleet(&server, &folder, &["plan", "cmdb.toml"], 3);
     assert!(

@@ -251,11 +251,11 @@ fn nobody_in_the_list_is_an_error_and_believed_only_when_it_repeats() {
         &empty.variables(),
         "",
         4,
-        &["error: the service lists no machine", "hint: check --base-url", "machine groups"],
+        &["error: the service's list of machines is empty", "hint: check --base-url", "machine groups"],
     );
     assert_eq!(empty.requests().len(), 3);
     let empty_page = StandIn::answering(|_request| page(&[], None));
-    fails(&empty_page.variables(), "", 4, &["error: the service lists no machine"]);
+    fails(&empty_page.variables(), "", 4, &["error: the service's list of machines is empty"]);
 
     let answered = std::sync::atomic::AtomicBool::new(false);
     let once = StandIn::answering(move |_request| {

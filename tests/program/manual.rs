@@ -98,6 +98,21 @@ fn a_command_without_a_topic_shows_its_options_and_what_is_neither_names_the_nea
 }
 
 #[test]
+fn the_manual_and_the_front_page_have_none_of_the_words_that_messages_do_without() {
+    const WORDS: [&str; 8] = ["whoever", "somebody", "nobody", "anybody", "everybody", "thing", "things", "please"];
+    let mut pages = topics();
+    pages.push(("README".to_owned(), std::fs::read_to_string(repository("README.md")).expect("the README")));
+    for (name, text) in pages {
+        for (number, line) in text.lines().enumerate() {
+            let line = line.to_lowercase();
+            let mut words = line.split(|letter: char| !letter.is_alphanumeric());
+            let found = words.find(|word| WORDS.contains(word));
+            assert!(found.is_none() && !line.contains("so long"), "{name}, line {}: {line}", number + 1);
+        }
+    }
+}
+
+#[test]
 fn every_option_stands_in_a_topic() {
     let manual: String = topics().into_iter().map(|(_, text)| text).collect();
     // What every program has, and what the help of the sandbox's server itself says best.

@@ -122,7 +122,7 @@ fn beside_a_pipe_nothing_is_written_and_nothing_of_it_is_to_be_fed_back() {
         rehearsal.with(options).run().exits(1)
     };
     let text = run("").output();
-    assert!(text.contains("Results: pipe\n") && !text.contains("Next:") && !text.contains("feed back:"), "{text}");
+    assert!(text.contains("Results: pipe\n") && !text.contains("Next:") && !text.contains("not done:"), "{text}");
     assert_eq!(folder.names(), ["input.csv", "pipe", "state"]);
     let mut results = [0; 4096];
     let length = pipe.read(&mut results).expect("results");

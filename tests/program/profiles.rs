@@ -69,7 +69,7 @@ fn what_makes_no_sense_in_a_file_is_named_by_its_line_also_for_scripts() {
             .with("--config c.toml")
             .run()
             .exits(2)
-            .says(&["everybody on this computer can change c.toml"]);
+            .says(&["all users of this computer can change c.toml"]);
     }
 }
 

@@ -47,7 +47,7 @@ fn options_that_make_no_sense_are_refused() {
 fn calls_go_only_where_they_may() {
     let table = [
         ("http://api.security.microsoft.com", "is not https", "only a server on loopback may be called by http"),
-        ("https://example.com", "leads to no host of Microsoft's API", "if another host is meant, add --allow-host"),
+        ("https://example.com", "is not a Microsoft API host", "if another host is meant, add --allow-host"),
         ("https://me:hunter2@api.security.microsoft.com", "holds a user name or password", "leave it out"),
         ("api.security.microsoft.com", "is not a URL", "give it in full"),
     ];

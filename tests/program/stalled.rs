@@ -125,7 +125,7 @@ fn a_list_that_nobody_reads_to_its_end_is_a_failure_after_a_signal() {
         let mut messages = String::new();
         let mut pipe = started.0.stderr.take().expect("a pipe");
         std::io::Read::read_to_string(&mut pipe, &mut messages).expect("what it said");
-        assert!(messages.contains("nobody reads it") && !messages.contains("written to"), "{messages}");
+        assert!(messages.contains("no process reads it") && !messages.contains("written to"), "{messages}");
     });
 }
 

@@ -52,7 +52,7 @@ fn the_numbers_for_people_add_up_to_the_rows() {
     for part in [
         "Calls: 3 (2 tags, 1 device value)",
         "Results: input.results.csv",
-        "Rows to feed back: input.failed.csv (2)",
+        "Rows not done: input.failed.csv (2)",
         "Next: look at input.results.csv, then: tagfleet apply input.failed.csv",
     ] {
         assert!(text.contains(part), "{part} is not in {text}");

@@ -102,7 +102,7 @@ fn a_message_is_broken_where_the_terminal_ends() {
     command.args(["apply", "no-such.csv", "--sandbox", "--color", "never"]);
     let mut terminal = Terminal::start(command, 24);
     assert_eq!(terminal.end(), Some(3), "{}", terminal.shown());
-    assert!(terminal.shown().contains("error: no-such.csv\r\n       cannot be used\r\n"), "{}", terminal.shown());
+    assert!(terminal.shown().contains("error: cannot read\r\n       no-such.csv\r\n"), "{}", terminal.shown());
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn nobody_in_the_list_is_an_error_and_never_an_empty_tenant() {
         let unexpected = Mishap::refusing(500, "Unexpected", "nothing else is asked for");
         Tenant::of([]).serve_with([unexpected.clone().on(&WRITES), unexpected.on(&[CallKind::Get])])
     };
-    let words = ["the service lists no machine", "hint: check --base-url"];
+    let words = ["the service's list of machines is empty", "hint: check --base-url"];
     let server = nobody();
     let rows = rows_adding("A", 3);
     let applied = Rehearsal::at_stand_in(&server).planned().rows(&rows).with("--json").run().exits(4);

@@ -88,15 +88,18 @@ fn people_are_told_the_counts_and_the_first_rows_that_do_not_hold() {
                 2 differ
                 1 is not shown by the service
                 1 names an unknown machine
-      row 2: there is: present
-      row 3: there is: absent; Normal
+      row 2: wanted no tag "B", found: present
+      row 3: wanted the tag "A" and the device value High, found: absent; Normal
       row 4: no machine in the inventory is called "nobody"
       row 5: the service does not show it
     "#);
     let many: String = (0..12).map(|number| format!("#3,T{number},Add,\n")).collect();
     let outcome = verify(&server, &many, "", 10);
     let text = outcome.output();
-    assert!(text.ends_with("  row 10: there is: absent\n  and 2 more rows; -o FILE.csv lists all\n"), "{text}");
+    assert!(
+        text.ends_with("  row 10: wanted the tag \"T9\", found: absent\n  and 2 more rows; -o FILE.csv lists all\n"),
+        "{text}"
+    );
     assert_eq!(outcome.folder().names(), ["input.csv", "state"]);
 }
 

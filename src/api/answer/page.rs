@@ -41,13 +41,13 @@ pub(crate) enum UnreadableList {
     #[error("the answer is not a list of machines as the service sends it")]
     Other,
     /// It lists more machines than any true answer.
-    #[error("the answer lists more than {limit} machines, which is more than one answer of the service holds")]
+    #[error("the answer lists more than {limit} machines, the most that tagfleet accepts in one answer")]
     TooManyMachines { limit: usize },
     /// One of its machines shows more tags than are read.
     #[error("a machine in the answer has more than {limit} tags, or one that is far too long, and is not read")]
     TooManyTags { limit: usize },
     /// Its machines show more than any true answer.
-    #[error("the machines in the answer take more than {limit_bytes} bytes of memory, which no true answer does")]
+    #[error("the machines in the answer take more than {limit_bytes} bytes of memory, the most that tagfleet accepts")]
     TooLarge { limit_bytes: usize },
 }
 
@@ -218,7 +218,7 @@ impl<'de> Visitor<'de> for ElementsSeed<'_> {
 }
 
 /// The text with U+FFFD in place of bytes that are no UTF-8 and of halves of surrogate pairs: what is left of a character
-/// when its text was cut. `None` when there is nothing to mend.
+/// when its text was cut. `None` when there is nothing to fix.
 fn mended(body: &[u8]) -> Option<String> {
     let damaged = body.utf8_chunks().filter(|chunk| !chunk.invalid().is_empty()).count();
     if damaged > MAXIMUM_DAMAGED_CHARACTERS {

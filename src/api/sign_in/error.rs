@@ -32,7 +32,7 @@ pub(crate) enum SignInError {
         hint: Option<String>,
     },
     /// A file that holds a token, a certificate or a secret cannot be read.
-    #[error("could not read {}", shown(path))]
+    #[error("cannot read {}", shown(path))]
     File {
         path: PathBuf,
         #[source]
@@ -57,7 +57,7 @@ pub(crate) enum SignInError {
         method: SignInMethod,
     },
     /// A person was asked, and did not finish in time.
-    #[error("nobody finished signing in {method} in time")]
+    #[error("the sign-in {method} was not finished in time")]
     Abandoned {
         /// How the person was to sign in.
         method: SignInMethod,

@@ -89,10 +89,10 @@ mod tests {
         let too_large = vec![b'x'; 256 * 1024 + 1];
         let cases: [(&[u8], &str); 5] = [
             (b"", "empty"),
-            (b"\xff\xfes\x003", "could not read"),
+            (b"\xff\xfes\x003", "cannot read"),
             (b" \n", "empty"),
-            (b"s3\xff\xfe", "could not read"),
-            (&too_large, "could not read"),
+            (b"s3\xff\xfe", "cannot read"),
+            (&too_large, "cannot read"),
         ];
         for (content, expected) in cases {
             let file = file_with(content);

@@ -50,7 +50,7 @@ pub(super) fn for_code(method: SignInMethod, code: u32) -> Option<&'static str> 
              redirect URI of mobile and desktop applications"
         }
         65_001 => "the app lacks consent: give it the delegated permission Machine.ReadWrite of WindowsDefenderATP",
-        53_003 => "a Conditional Access policy blocks this sign-in: ask whoever keeps the policies",
+        53_003 => "a Conditional Access policy blocks this sign-in: ask the administrator of the policies",
         50_076 | 50_079 | 50_078 | 50_173 | 70_043 | 700_082 if method == SignInMethod::AzureCli => {
             "run `az login` again, then repeat the command"
         }
@@ -69,11 +69,11 @@ pub(super) fn for_policy(method: SignInMethod, code: u32) -> Option<&'static str
     match method {
         SignInMethod::Browser => Some(
             "a Conditional Access policy blocks this browser: sign in from a managed device, with --auth device-code on \
-             one, or as an app; whoever keeps the policies knows what is allowed",
+             one, or as an app; the administrator of the policies knows what is allowed",
         ),
         SignInMethod::DeviceCode => Some(
             "a Conditional Access policy blocks device codes: sign in with --auth browser on a managed device, or as an \
-             app; whoever keeps the policies knows what is allowed",
+             app; the administrator of the policies knows what is allowed",
         ),
         _ => None,
     }

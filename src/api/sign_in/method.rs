@@ -18,7 +18,7 @@ pub(crate) enum AuthMethod {
     Workload,
     /// The identity that Azure gives to this machine
     ManagedIdentity,
-    /// Whoever is signed in to the Azure CLI
+    /// The account that is signed in to the Azure CLI
     AzureCli,
     /// A ready token
     Token,

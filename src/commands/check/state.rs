@@ -45,7 +45,7 @@ pub(super) async fn open(
     let whose = if is_private(directory) {
         format!("is private and {intact}")
     } else {
-        format!("is {intact}, and nobody else can write to it, but others can look into it")
+        format!("is {intact} (others can look into it, but not write to it)")
     };
     Ok((store, format!("{place} {whose}{room}{missing}")))
 }

@@ -8,7 +8,7 @@ use std::fmt;
 pub enum Doubt {
     /// A quoted cell over several lines of which one looks like a row
     LineBreaks,
-    /// A tag that looks like a mishap: invisible characters, quotation marks, a spreadsheet's error, a list, ...
+    /// A tag that looks like a mistake: invisible characters, quotation marks, a spreadsheet's error, a list, ...
     OddTags,
     /// Two tags that differ only in case or width
     CaseVariants,
@@ -16,7 +16,7 @@ pub enum Doubt {
     StateColumns,
     /// Rows that name another tenant than the one that is signed in to
     OtherTenants,
-    /// Rows of a workbook that a filter or somebody hides
+    /// Rows of a workbook that are hidden, by a filter or by hand
     HiddenRows,
     /// Rows of a workbook with a cell that a merged area covers
     MergedCells,

@@ -360,9 +360,9 @@ impl ColumnGaps {
     /// What a header must have.
     const fn needed(self) -> &'static str {
         if self.only_machines {
-            concat!("needed is a machine column (", machine_columns!(), ")")
+            concat!("it needs a machine column (", machine_columns!(), ")")
         } else {
-            concat!("needed are a machine column (", machine_columns!(), ") and either tag and action, or value")
+            concat!("it needs a machine column (", machine_columns!(), ") and either tag and action, or value")
         }
     }
 

@@ -99,8 +99,8 @@ pub enum ProblemKind {
     },
     /// A row of a workbook that whoever opens it does not see.
     #[error(
-        "the workbook does not show this row: a filter hides it, or somebody did; show it or delete it, or run such rows \
-         with --accept hidden-rows"
+        "the workbook does not show this row: a filter hides it, or it was hidden by hand; show it or delete it, or run \
+         such rows with --accept hidden-rows"
     )]
     HiddenRow,
     /// A cell of a workbook that shows what another one holds.
@@ -131,7 +131,7 @@ pub enum ProblemKind {
     BlankBeforeQuote,
     /// More cells than the header has, and not only empty ones. Which cell is which is anybody's guess, so none is read.
     #[error(
-        "the row has {found} cells and the header {expected}; make them equal, and put cells that hold the \
+        "the row has {found} cells, but the header has {expected}; give the row as many, and put cells that hold the \
          delimiter in quotation marks{}", LinesHint(*last_line)
     )]
     RaggedRow {
@@ -144,7 +144,8 @@ pub enum ProblemKind {
     },
     /// The same in a workbook, which needs no quotation marks.
     #[error(
-        "the row has {found} cells and the header {expected}; name the further columns in the header, or empty these cells"
+        "the row has {found} cells, but the header has {expected}; name the further columns in the header, or empty these \
+         cells"
     )]
     SurplusCells {
         /// The row's cells.

@@ -210,8 +210,8 @@ fn messages_say_where_what_and_what_to_do() {
     ];
     let sheet = sheet(&format!("{HEADER}\n{}\n", rows.join("\n")));
     insta::assert_snapshot!(shown(&sheet), @r#"
-    row 1, line 2: the row has 5 cells and the header 4; make them equal, and put cells that hold the delimiter in quotation marks
-    row 2, line 3: the row has 6 cells and the header 4; make them equal, and put cells that hold the delimiter in quotation marks (the row runs to line 4: is a quotation mark not closed?)
+    row 1, line 2: the row has 5 cells, but the header has 4; give the row as many, and put cells that hold the delimiter in quotation marks
+    row 2, line 3: the row has 6 cells, but the header has 4; give the row as many, and put cells that hold the delimiter in quotation marks (the row runs to line 4: is a quotation mark not closed?)
     row 3, line 5, column "machineId": the machine is missing; fill in its id or DNS name
     row 4, line 6, column "machineId": the machine holds the control character U+0007; remove it
     row 5, line 7, column "action": unknown action "\u{1b}[31mAdd"; use Add, Remove or SetDeviceValue

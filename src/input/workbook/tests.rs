@@ -303,7 +303,7 @@ fn what_the_workbook_does_not_show_is_doubtful() {
         let lines: Vec<u32> = sheet.problems.iter().map(|problem| problem.line).collect();
         (lines, sheet.problems.first().map(ToString::to_string), sheet.requests.all.len())
     };
-    let said = "row 2, line 3: the workbook does not show this row: a filter hides it, or somebody did; show it or delete it, \
+    let said = "row 2, line 3: the workbook does not show this row: a filter hides it, or it was hidden by hand; show it or delete it, \
                 or run such rows with --accept hidden-rows";
     assert_eq!(sheet(Accepted::default()), (vec![3, 5], Some(said.to_owned()), 3));
     assert_eq!(sheet(Accepted::from_iter([Doubt::HiddenRows])), (vec![], None, 5));

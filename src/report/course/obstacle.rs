@@ -52,7 +52,7 @@ pub(in crate::report) fn obstacle_text((cause, until): Obstacle, time_zone: &Tim
         }
         WaitCause::State { since } => Cow::Owned(state_text(since, time_zone)),
         WaitCause::OtherHosts => Cow::Borrowed(
-            "another server of the state has taken over, and not every process that was at work has been back",
+            "the state's database failed over, and not every process that was using it has reported since",
         ),
         WaitCause::Pacing | WaitCause::ListLag => Cow::Borrowed("calls had to wait"),
     };
@@ -203,7 +203,7 @@ mod tests {
         no answer since 2020-05-01 14:05 UTC | "timed_out" null | allow more time (--deadline), or see whether the service, or a proxy on the way, is slow (tagfleet check)
         no service since 2020-05-01 14:05 UTC, HTTP 503, next call 2020-05-01 14:05 UTC | "outage" 503 | the service, or a proxy on the way, is failing; resume when it is back
         the quota of 100 calls in 60 s is used up, next call 2020-05-01 14:05 UTC | "quota" null | -
-        another server of the state has taken over, and not every process that was at work has been back | "state_taken_over" null | tagfleet state names the processes; one that does not come back is given up by itself
+        the state's database failed over, and not every process that was using it has reported since | "state_taken_over" null | tagfleet state names the processes; one that does not come back is given up by itself
         "#);
     }
 }

@@ -226,7 +226,7 @@ impl RunSummary<'_> {
         if self.totals.left_to_others > 0 {
             let rows = counted(self.totals.left_to_others, "row", "rows");
             let _written =
-                writeln!(text, "Left alone: {rows}, changed by a later run or by somebody else (changed_since)");
+                writeln!(text, "Left alone: {rows}, changed by a later run or from outside tagfleet (changed_since)");
         }
         if self.totals.without_before > 0 {
             let rows = counted(self.totals.without_before, "row", "rows");
@@ -245,10 +245,10 @@ impl RunSummary<'_> {
             .map(|(kind, count)| calls_text(Some(*kind), *count))
             .collect();
         let _written = write!(text, "Calls: {}", group_digits(calls));
-        if by_kind.len() > 1 {
+        if !by_kind.is_empty() {
             let _written = write!(text, " ({})", by_kind.join(", "));
         }
-        for (count, what) in [(progress.throttled, "refused for quota"), (progress.retried, "had to be repeated")] {
+        for (count, what) in [(progress.throttled, "refused for quota"), (progress.retried, "repeated")] {
             if count > 0 {
                 let _written = write!(text, ", {} {what}", group_digits(count));
             }
@@ -269,10 +269,7 @@ impl RunSummary<'_> {
             }
             if let Some(failed) = self.target.failed().filter(|_| self.totals.failed_rows > 0) {
                 let (failed, rows) = (shown(failed), group_digits(self.totals.failed_rows));
-                // While the run can go on, its rows are not to be done by another one, too.
-                let is_fed_back = self.open == 0 && !self.totals.lacks_orders;
-                let what = if is_fed_back { "Rows to feed back" } else { "Rows not done" };
-                let _written = writeln!(text, "{what}: {failed} ({rows})");
+                let _written = writeln!(text, "Rows not done: {failed} ({rows})");
             }
         }
         if self.totals.unsaid > 0 {
@@ -359,22 +356,20 @@ pub(in crate::report) fn error_hint(key: &ErrorKey) -> Option<&'static str> {
     Some(match (key.status, key.http_status, key.code.as_str()) {
         // What is wrong with a row in error is its message.
         (Status::NotAttempted, None, _) | (Status::Invalid, ..) => return None,
-        (Status::Unknown, ..) => "they may have been done; to repeat a tag or a value that is set does no harm",
+        (Status::Unknown, ..) => {
+            "resume the run, which finds out what became of them; to repeat a tag or a value does no harm"
+        }
         (_, Some(404), _) => {
-            "the tenant does not have these machines (any more): the id may be damaged, of another tenant, or older than \
-             the retention period"
+            "check the ids: they may be damaged, of another tenant, or older than the retention period"
         }
         (_, Some(403), code) if is_disallowed_code(code) => {
-            "the service allows no change of these machines by hand: look at asset rules, policies and device groups"
+            "look at asset rules, policies and device groups: the service allows no change of these machines by hand"
         }
-        (_, Some(403), _) => {
-            "the app may not change these machines: check Machine.ReadWrite.All and the machine groups of its role"
-        }
+        (_, Some(403), _) => "check that the app has Machine.ReadWrite.All, and the machine groups of its role",
         (_, _, "not_applied") => {
             "look for an asset rule, or a tag set in the device's registry, that stands against it"
         }
-        (_, Some(408 | 500..), _) => "the service was failing",
-        (_, Some(400), _) => "the service rejects the request; its message says why",
+        (_, Some(408 | 500..), _) => "repeat these rows when the service works again (tagfleet check)",
         _ => return None,
     })
 }

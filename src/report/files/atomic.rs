@@ -40,7 +40,7 @@ pub(in crate::report) fn open_device(path: &Path) -> io::Result<File> {
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
     let opened = File::options().write(true).custom_flags(flags).open(path);
     let file = opened.map_err(|error| match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
-        Some(rustix::io::Errno::NXIO) => io::Error::new(io::ErrorKind::NotConnected, "nobody reads this pipe"),
+        Some(rustix::io::Errno::NXIO) => io::Error::new(io::ErrorKind::NotConnected, "no process reads this pipe"),
         _ => error,
     })?;
     fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;

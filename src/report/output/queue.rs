@@ -173,7 +173,7 @@ impl OutputQueue {
         let awaited = state.taken;
         let mut state = self.shared.wait(state, awaited, |last_read| patience.is_over_for_data(last_read));
         if state.finished < awaited {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "nobody reads it"));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "no process reads it"));
         }
         state.failure.take().map_or(Ok(()), Err)
     }

@@ -257,7 +257,7 @@ impl Screen {
 
     fn dropped_text(&self, lines: u64) -> Option<String> {
         let dropped = counted(lines, "line was dropped", "lines were dropped");
-        (lines > 0).then(|| self.formatted(&format!("warning: {dropped} here because nobody read them")))
+        (lines > 0).then(|| self.formatted(&format!("warning: {dropped} here because they were not read")))
     }
 
     /// A text for people, safe to be seen, with what clears the bar before it and draws it again after it.

@@ -159,11 +159,11 @@ pub(super) fn course(figures: &Figures, time_zone: &TimeZone) -> Markup {
             h2 { "Operations done over time" }
             @if figures.outcomes.for_calls == 0 { p class="soft" { "No operation needed a call." } }
             @else {
-                p class="soft" { (counted(figures.outcomes.for_calls, "operation", "operations")) " that needed a call, against the schedule that the plan foretold. Times in " (zone(figures, time_zone)) "." }
+                p class="soft" { (counted(figures.outcomes.for_calls, "operation", "operations")) " that needed a call, against the planned schedule. Times in " (zone(figures, time_zone)) "." }
                 figure class="full" { (picture(NARROW, "narrow")) (picture(WIDE, "wide")) }
                 ul class="key" {
                     li { (swatch("most")) "done" }
-                    @if !foretold.is_empty() { li { (dashes()) "foretold" } }
+                    @if !foretold.is_empty() { li { (dashes()) "planned" } }
                     @if !trouble.throttling.is_empty() { li { (swatch("throttling")) "refused for quota (429): " (counted(trouble.throttled, "call", "calls")) } }
                     @if !trouble.outages.is_empty() { li { (swatch("outage")) "the service failed: " (counted(trouble.failed, "call", "calls")) } }
                 }

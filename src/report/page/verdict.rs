@@ -68,7 +68,7 @@ impl Verdict {
         };
         let (tone, headline) = match &figures.details.undone_by {
             Some(undo) => {
-                (Tone::Doubtful, format!("The run was taken back by {}, whose page tells how far", shown(undo)))
+                (Tone::Doubtful, format!("The run was taken back by {}; see the report of that run", shown(undo)))
             }
             None => (tone, headline),
         };
@@ -111,10 +111,9 @@ impl Rows {
             RunCondition::Finished if wrong > 0 => {
                 (Tone::Bad, format!("The run is finished, and {} could not be done", of_all(wrong)))
             }
-            RunCondition::Finished if unknown > 0 => (
-                Tone::Doubtful,
-                format!("The run is finished, and of {} nobody knows whether it was done", of_all(unknown)),
-            ),
+            RunCondition::Finished if unknown > 0 => {
+                (Tone::Doubtful, format!("The run is finished, and the outcome of {} is unknown", of_all(unknown)))
+            }
             RunCondition::Finished if left > 0 => {
                 (Tone::Doubtful, format!("The run is finished, and {} left out", were(left, &of_all(left))))
             }
@@ -166,11 +165,7 @@ mod tests {
             ([1, 0, 0, 0, 0], Tone::Good, "Everything is done: its 1 row holds"),
             ([0, 0, 0, 0, 0], Tone::Good, "The run is finished: there was nothing to do"),
             ([9, 0, 1, 1, 1], Tone::Bad, "The run is finished, and 1 of 12 rows could not be done"),
-            (
-                [9, 0, 0, 1, 1],
-                Tone::Doubtful,
-                "The run is finished, and of 1 of 11 rows nobody knows whether it was done",
-            ),
+            ([9, 0, 0, 1, 1], Tone::Doubtful, "The run is finished, and the outcome of 1 of 11 rows is unknown"),
             (
                 [9, 2, 0, 0, 0],
                 Tone::Good,

@@ -45,7 +45,7 @@ fn describe(holder: &Holder, now: Timestamp, time_zone: &TimeZone) -> String {
     text.push(')');
     if let Some(silent_from) = holder.silent_from {
         let until = words::clock_time(silent_from, now, time_zone);
-        return format!("{text} has lost its process, and what that sent may arrive until {until}");
+        return format!("{text}: its process died, and its last calls may still arrive until {until}");
     }
     let Some(overlap) = &holder.overlap else { return text + " is running" };
     let machine = shown(&overlap.machine);
@@ -80,7 +80,7 @@ mod tests {
         let text = |holders: &[Holder]| describe(&holders[0], now, &TimeZone::UTC);
         assert!(text(&holders).ends_with(") is running"), "{}", text(&holders));
         holders[0].silent_from = Some(now + std::time::Duration::from_secs(65));
-        let ending = ") has lost its process, and what that sent may arrive until 14:06:15 UTC";
+        let ending = "): its process died, and its last calls may still arrive until 14:06:15 UTC";
         assert!(text(&holders).ends_with(ending), "{}", text(&holders));
     }
 }

@@ -145,7 +145,7 @@ impl RunView<'_> {
             match run.condition {
                 RunCondition::Preparing => "is being prepared; nothing was sent yet",
                 RunCondition::Running => "is running",
-                RunCondition::Unfinished => "is unfinished and not running",
+                RunCondition::Unfinished => "is unfinished; no process is working on it",
                 RunCondition::Finished => "is finished",
                 RunCondition::NeverBegan => "never began: its process died before the first call",
             }
@@ -341,7 +341,7 @@ mod tests {
             assert_eq!(next(other), view.next_command(), "{other}");
         }
         insta::assert_snapshot!(view.text_in(&screen, &TimeZone::UTC), @r"
-        Run 20260501-140510-aaaaaa is unfinished and not running.
+        Run 20260501-140510-aaaaaa is unfinished; no process is working on it.
           Kind           apply
           Input          retag.csv, 12,000 rows, 2 of them invalid
           Note           CHG-7\u{1b}[2J

@@ -71,7 +71,7 @@ impl StateView<'_> {
             );
         }
         if overview.at_work.is_empty() {
-            text.push_str("At work       nobody\n");
+            text.push_str("At work       no process\n");
         }
         text
     }
@@ -110,7 +110,7 @@ mod tests {
              \u{20}             cron-2, process 2, since 1970-01-01 00:00 UTC\n"
         );
         let idle = Overview { at_work: Vec::new(), ..overview.clone() };
-        assert!(text(Some(&idle)).ends_with("\nAt work       nobody\n"));
+        assert!(text(Some(&idle)).ends_with("\nAt work       no process\n"));
         assert_eq!(text(None), "There is no state yet at postgresql://h/d.\n");
     }
 }

@@ -104,18 +104,18 @@ impl Moment<'_> {
         let ended = self.exit_status.is_some();
         page.gauge("build_info", "The version of tagfleet that wrote this.");
         page.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
-        page.gauge("run_in_progress", "1 while a run goes on, 0 once it has ended.");
+        page.gauge("run_in_progress", "1 while a run is in progress, 0 once it has ended.");
         page.sample(&[], u8::from(!ended));
         page.gauge("run_last_start_timestamp_seconds", "When the last run began.");
         page.sample(&[], seconds(self.started_at));
-        page.gauge("run_last_end_timestamp_seconds", "When the last run ended that has.");
+        page.gauge("run_last_end_timestamp_seconds", "When the last completed run ended.");
         page.sample_or_earlier(&[], ended.then(|| seconds(self.now)));
         page.gauge("run_last_success_timestamp_seconds", "When a run last ended with exit status 0.");
         let is_success = self.exit_status == Some(0);
         if let Some(time) = is_success.then(|| seconds(self.now)).or(self.last_success) {
             page.sample(&[], time);
         }
-        page.gauge("run_last_exit_status", "The exit status of the last run that has ended.");
+        page.gauge("run_last_exit_status", "The exit status of the last completed run.");
         page.sample_or_earlier(&[], self.exit_status);
         page.gauge("run_duration_seconds", "How long the last run took, or has taken so far.");
         page.sample(&[], format!("{:.3}", self.elapsed.as_secs_f64()));
@@ -128,7 +128,7 @@ impl Moment<'_> {
     }
 
     fn write_rows(&self, page: &mut Page<'_>) {
-        page.gauge("run_rows", "Rows of the last run, by status, if it answered them.");
+        page.gauge("run_rows", "Rows of the last run by status; absent if the run was refused.");
         for status in Status::ALL {
             let rows = self.standing.rows.as_ref().map(|rows| rows.get(&status).copied().unwrap_or(0));
             self.end_result(page, &[("status", status.as_str())], rows);

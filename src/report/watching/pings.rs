@@ -187,7 +187,7 @@ fn lines(occasion: PingOccasion, subject: &PingSubject<'_>) -> Vec<String> {
     let seconds = elapsed.as_secs();
     let mut lines = vec![match occasion {
         PingOccasion::Start => format!("tagfleet {} {command} began", env!("CARGO_PKG_VERSION")),
-        PingOccasion::Underway => format!("{command} has been going on for {seconds} s"),
+        PingOccasion::Underway => format!("{command} has been running for {seconds} s"),
         PingOccasion::End { exit_status, .. } => {
             format!("{command} ended with exit status {exit_status} after {seconds} s")
         }

@@ -120,9 +120,9 @@ fn the_head_of_a_file_is_checked_as_well() {
     ];
     let told: Vec<String> = files.iter().map(|file| declaration(file).expect_err(file)).collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
-    line 1: this program understands schema = 1, and the file must say so
+    line 1: schema is missing: write schema = 1
     line 1: a name is missing, as in name = "fleet-eu"
-    line 1: this program understands schema = 1, and the file must say so
+    line 1: unknown schema: write schema = 1
     line 1: a name is missing, as in name = "fleet-eu"
     line 3: [own] names nothing; add prefixes, tags or retired
     line 4: no tag can begin with "": the tag is empty
@@ -143,7 +143,7 @@ fn a_lookup_has_one_row_for_a_machine() {
     insta::assert_snapshot!(told.join("\n"), @r#"
     line 7: the lookup cmdb: cmdb.csv cannot be used: row 2, line 3, column "Name": "BER-1." stands on line 2 already, and a list has one row for each machine; remove one of both
     line 7: the lookup cmdb: cmdb.csv cannot be used: the header on line 1 has no column "Name"; it has "Host" (1)
-    line 7: the lookup cmdb: cmdb.csv cannot be used: row 1, line 2: the row has 3 cells and the header 2; make them equal, and put cells that hold the delimiter in quotation marks
+    line 7: the lookup cmdb: cmdb.csv cannot be used: row 1, line 2: the row has 3 cells, but the header has 2; give the row as many, and put cells that hold the delimiter in quotation marks
     line 7: the lookup cmdb: cmdb.csv cannot be used: row 2, line 3: the quoted cell from line 3 to line 4 holds a line that looks like a row of its own; close the quotation mark where the cell is to end, or allow such cells with --accept line-breaks; in [lookup.cmdb], that option is accept = ["line-breaks"]
     line 7: the lookup cmdb: cmdb.csv cannot be used: the input looks like UTF-16 without a byte order mark; say so with --encoding utf-16be, or save it as UTF-8; in [lookup.cmdb], that option is encoding = "LABEL"
     "#);

@@ -40,7 +40,7 @@ async fn what_was_done_under_a_name_is_done_though_nobody_is_called_so_any_more(
         assert_eq!(said.statuses(), [("succeeded".to_owned(), 8 + more)].into(), "{}", said.data);
         assert_eq!(world.service.writes().len(), writes + 8 - done.len() + more, "each once");
         let run = said.run_id();
-        let nothing_left = "nothing of it is left to send";
+        let nothing_left = "nothing is left to send";
         world.resume(Some(&run), &Invocation::default()).await.exits(ExitStatus::Done).says(nothing_left);
         world.service.list(done[0], true);
         world.undo(&run, &Invocation::default()).await.exits(ExitStatus::Done);

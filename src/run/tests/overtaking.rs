@@ -120,11 +120,7 @@ async fn a_run_is_over_where_a_later_one_has_written() {
     let said = world.resume(Some(&run), &Invocation::default()).await.exits(ExitStatus::Done);
     assert_eq!(fates(&said), [(fate("not_attempted", "changed_since"), 12)].into());
     tokio::time::sleep(Duration::from_hours(1)).await;
-    world
-        .resume(Some(&run), &Invocation::default())
-        .await
-        .exits(ExitStatus::Done)
-        .says("nothing of it is left to send");
+    world.resume(Some(&run), &Invocation::default()).await.exits(ExitStatus::Done).says("nothing is left to send");
     assert_eq!((values(&world, DeviceValue::Low, 1..=12), world.service.writes().len()), (12, writes));
     // Whoever asks for the file again means it.
     world.apply(&setting("High", 1..=12), &Invocation::default()).await.exits(ExitStatus::Done);

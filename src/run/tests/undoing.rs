@@ -29,7 +29,7 @@ async fn a_run_that_had_finished_still_has_if_whoever_wants_to_take_it_back_dies
     for dies_after in [Duration::from_millis(50), Duration::from_secs(10)] {
         let dying = Invocation { answered_after: asked, dies_after: Some(dies_after), ..Invocation::default() };
         assert!(world.undo_or_die(&run, &dying).await.is_none());
-        let finished = "is finished: nothing of it is left";
+        let finished = "is already finished; nothing is left";
         // It ends as it had ended.
         world.resume(Some(&run), &Invocation::default()).await.exits(ExitStatus::RowsFailed).says(finished);
     }
@@ -50,7 +50,7 @@ async fn whoever_waits_for_a_run_that_is_taken_back_meanwhile_finds_it_at_its_en
     let undone = async { world.undo(&run, &asked).await.exits(ExitStatus::Done) };
     let resumed = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
-        world.resume(Some(&run), &waiting).await.exits(ExitStatus::Done).says("is finished: nothing of it is left")
+        world.resume(Some(&run), &waiting).await.exits(ExitStatus::Done).says("is already finished; nothing is left")
     };
     tokio::join!(undone, resumed);
     assert_eq!((world.service.tagged("A"), world.service.writes().len()), (0, 2 * done));

@@ -51,7 +51,7 @@ pub(super) fn for_database(path: &Path, source: &DatabaseFailure) -> Option<Stri
         Trouble::NoPassword => return source.hint().map(str::to_owned),
         Trouble::NoPasswordYet => {
             const WAY: &str =
-                "check the way to whoever gives the tokens for --state-auth, then run the same command again";
+                "check the connection to the token service of --state-auth, then run the same command again";
             source.hint().unwrap_or(WAY).to_owned()
         }
         Trouble::ConnectionFile => "check the path and its permissions".to_owned(),
@@ -65,7 +65,7 @@ fn hint_on_server(trouble: Trouble) -> String {
     match trouble {
         Trouble::DamagedOnServer => {
             format!(
-                "somebody has changed the tables of the schema tagfleet: put back a copy, or use another database: {NEW_STATE}"
+                "the tables of the schema tagfleet were changed: put back a copy, or use another database: {NEW_STATE}"
             )
         }
         Trouble::TablesGone => format!(
@@ -128,8 +128,7 @@ pub(super) fn take_as_it_is(path: &Path) -> String {
 pub(super) fn move_away(path: &Path) -> String {
     format!(
         "it was left as it is: move it away with its -wal and -shm files ({}*), or put back a copy of the whole directory. \
-         Leave tagfleet.witness where it is: by it the next run knows that nobody knows which calls were made, and waits \
-         until the quota is surely free. What the tenant holds is not affected, and to repeat a file does no harm",
+         Leave tagfleet.witness where it is: it tells the next run to wait until the quota is certainly free. What the tenant holds is not affected, and to repeat a file does no harm",
         shown(path)
     )
 }

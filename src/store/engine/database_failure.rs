@@ -51,7 +51,7 @@ fn words_of_server(refusal: &tokio_postgres::Error) -> String {
     std::error::Error::source(refusal).map_or_else(|| refusal.to_string(), |cause| format!("{refusal}: {cause}"))
 }
 
-/// What ails the database, as far as it makes a difference to whoever must mend it.
+/// What ails the database, as far as it makes a difference to whoever must fix it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Trouble {
     Full,
@@ -116,11 +116,11 @@ impl Trouble {
             Self::Unreachable => "cannot be reached",
             Self::Untrusted(why) => why.text(),
             Self::NoPassword => "cannot be opened: there is no token for it",
-            Self::NoPasswordYet => "cannot be opened: no token for it has come",
+            Self::NoPasswordYet => "cannot be opened: no token for it arrived in time",
             Self::NotLetIn => "does not let this user in",
             Self::NoDatabase => "does not exist",
             Self::NotAllowed => "does not allow this user what tagfleet needs",
-            Self::HeldOnServer => "cannot be used: somebody holds its tables, or cancels what is asked of it",
+            Self::HeldOnServer => "cannot be used: its tables are locked, or its queries are cancelled",
             Self::TablesGone => "does not show the tables of tagfleet any more",
             Self::PoolMode => "is behind a pooler that keeps no transaction together",
             Self::Encoding => "cannot hold texts in every script",

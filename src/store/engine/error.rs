@@ -250,7 +250,7 @@ impl StoreError {
                 format!("take their permission away (chmod go-w {}) or name another with --state-dir", shown(&all))
             }
             Self::OfAnother { path, is_directory: false, ours, .. } => {
-                format!("give it to whoever runs tagfleet (chown {ours} {})", shown(path))
+                format!("make the user who runs tagfleet its owner (chown {ours} {})", shown(path))
             }
             Self::OfAnother { owner, .. } => format!(
                 "run tagfleet as that user (sudo -u '#{owner}' tagfleet ...), or name a directory of your own with --state-dir"
@@ -259,7 +259,7 @@ impl StoreError {
             Self::Foreign { .. } => "name another directory with --state-dir".to_owned(),
             Self::NotGranted { .. } => advice::GRANT.to_owned(),
             Self::Older { .. } => {
-                "let whoever made them bring them up to date with `tagfleet state init`; what is there stays".to_owned()
+                "have the role that made them run `tagfleet state init`, which brings them up to date; what is there stays".to_owned()
             }
             Self::Newer { .. } => "use that newer tagfleet, or another state".to_owned(),
             Self::Emptied { path } | Self::Gone { path } | Self::Mismatched { path } => move_away(path),
@@ -294,7 +294,7 @@ impl StoreError {
                     _ if is_on_server(path) => "the server is back",
                     Trouble::DiskSilent =>
                         "the disk is back (look into the system's log, or for a backup that froze it)",
-                    _ => "nobody holds the file any more (look for a stuck tagfleet, or a backup tool)",
+                    _ => "the file is no longer locked (look for a stuck tagfleet, or a backup tool)",
                 }
             ),
             Self::NeverBegan(_) => "nothing of it was sent; run the same file again".to_owned(),
@@ -321,7 +321,7 @@ fn database_of(path: &Path) -> PathBuf {
 
 /// What to do when nothing brings back what is lost.
 const GO_ON: &str =
-    "Otherwise go on with tagfleet apply: it reads the tenant again, and waits until the quota is surely free";
+    "Otherwise go on with tagfleet apply: it reads the tenant again, and waits until the quota is certainly free";
 
 #[cfg(test)]
 mod tests {

@@ -230,7 +230,7 @@ impl Store {
                 )?;
                 transaction.execute(
                     "UPDATE operation SET state = ?2, error_code = 'undone',
-                         error_message = 'the run was undone before the turn of this row'
+                         error_message = 'the run was undone before this row was reached'
                      WHERE run_key = ?1 AND (state IN (0, 6) OR (state = ?2 AND ambiguous = 0
                          AND error_code IN ('beyond_limit', 'inventory_not_read', 'waits_for_add')))",
                     params![run.0, OperationState::NotAttempted.number()],

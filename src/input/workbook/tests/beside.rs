@@ -115,7 +115,7 @@ fn cells_beyond_the_header_are_told_in_a_workbooks_words() {
     let sheet = read(book(&rows, ("", "")).as_slice(), &InputOptions::default()).expect("a sheet");
     assert_eq!(
         sheet.problems[0].to_string(),
-        "row 1, line 2: the row has 5 cells and the header 3; name the further columns in the header, or empty these cells"
+        "row 1, line 2: the row has 5 cells, but the header has 3; name the further columns in the header, or empty these cells"
     );
     assert_eq!(sheet.problems[0].kind.code(), "ragged_row");
 }

@@ -84,13 +84,12 @@ fn the_text_adds_up_names_causes_and_the_next_command() {
                 3 invalid (not sent)
     What went wrong:
       9 × ResourceNotFound (HTTP 404), first in row 17: Machine x was not found
-          the tenant does not have these machines (any more): the id may be damaged, of another tenant, or older than the retention period
+          check the ids: they may be damaged, of another tenant, or older than the retention period
       3 × missing_tag, first in row 5: Add needs a tag
       1 × BadRequest (HTTP 400), in row 3: \u{1b}[31mno
-          the service rejects the request; its message says why
-    Calls: 1,712 (1,500 tags, 212 device values), 1 refused for quota, 12 had to be repeated. Time: 1 h 2 min (59 min 55 s waiting for the quota of 1,500 per 1 h, 2 min 5 s in calls, 5.0 s waiting to try again).
+    Calls: 1,712 (1,500 tags, 212 device values), 1 refused for quota, 12 repeated. Time: 1 h 2 min (59 min 55 s waiting for the quota of 1,500 per 1 h, 2 min 5 s in calls, 5.0 s waiting to try again).
     Results: out of line.results.csv
-    Rows to feed back: out of line.failed.csv (13)
+    Rows not done: out of line.failed.csv (13)
     Next: fix the invalid rows in out of line.failed.csv (out of line.results.csv says why), then: tagfleet apply 'out of line.failed.csv'
     ");
     // While a resumed run has something to do, it is not finished, whoever says so.
@@ -102,7 +101,7 @@ fn the_text_adds_up_names_causes_and_the_next_command() {
 }
 
 #[test]
-fn the_json_object_has_the_fields_of_the_contract() {
+fn the_json_object_has_the_fields_that_the_manual_names() {
     let (progress, totals) = (progress(), totals());
     let target = ResultsTarget::file("x.csv".into());
     let reason = EndReason::Deadline;
@@ -124,7 +123,7 @@ fn the_json_object_has_the_fields_of_the_contract() {
     let time = |text: &str| text.parse().expect("a time");
     let invocation = Invocation { started_at: time("2026-03-01T12:00:00Z"), input: Some("another".into()) };
     let object = invocation.object(summary.json(), &summary.ending(), time("2026-03-01T13:02:05Z"));
-    insta::assert_snapshot!(object, @r#"{"calls":{"bulk":0,"get":0,"list":0,"tags":1500,"value":212},"causes":[{"code":"ResourceNotFound","count":9,"first_row":17,"hint":"the tenant does not have these machines (any more): the id may be damaged, of another tenant, or older than the retention period","http_status":404,"message":"Machine x was not found","status":"failed"},{"code":"missing_tag","count":3,"first_row":5,"hint":null,"http_status":null,"message":"Add needs a tag","status":"invalid"},{"code":"BadRequest","count":1,"first_row":3,"hint":"the service rejects the request; its message says why","http_status":400,"message":"\u001b[31mno","status":"failed"}],"elapsed_seconds":3725.0,"ended":"deadline","exit_status":5,"failed":"x.failed.csv","finished_at":"2026-03-01T13:02:05.000Z","hint":null,"input":"/data/x.csv","kept":[],"missing_machines":0,"next":"tagfleet apply x.failed.csv","open":0,"reason":"at its deadline","results":"x.csv","retried":12,"rows":1703,"run_id":"r","schema_version":1,"started_at":"2026-03-01T12:00:00.000Z","status":{"failed":10,"invalid":3,"not_attempted":0,"succeeded":1690,"unchanged":0,"unknown":0},"throttled":1,"waited_seconds":3600.0}"#);
+    insta::assert_snapshot!(object, @r#"{"calls":{"bulk":0,"get":0,"list":0,"tags":1500,"value":212},"causes":[{"code":"ResourceNotFound","count":9,"first_row":17,"hint":"check the ids: they may be damaged, of another tenant, or older than the retention period","http_status":404,"message":"Machine x was not found","status":"failed"},{"code":"missing_tag","count":3,"first_row":5,"hint":null,"http_status":null,"message":"Add needs a tag","status":"invalid"},{"code":"BadRequest","count":1,"first_row":3,"hint":null,"http_status":400,"message":"\u001b[31mno","status":"failed"}],"elapsed_seconds":3725.0,"ended":"deadline","exit_status":5,"failed":"x.failed.csv","finished_at":"2026-03-01T13:02:05.000Z","hint":null,"input":"/data/x.csv","kept":[],"missing_machines":0,"next":"tagfleet apply x.failed.csv","open":0,"reason":"at its deadline","results":"x.csv","retried":12,"rows":1703,"run_id":"r","schema_version":1,"started_at":"2026-03-01T12:00:00.000Z","status":{"failed":10,"invalid":3,"not_attempted":0,"succeeded":1690,"unchanged":0,"unknown":0},"throttled":1,"waited_seconds":3600.0}"#);
 }
 
 #[test]

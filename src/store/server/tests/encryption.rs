@@ -210,6 +210,6 @@ async fn a_sign_in_that_never_answers_is_waited_for_no_longer_than_a_server() {
     assert!(failed.is_silence() && failed.is_lost_connection());
     let told = StoreError::database(Path::new("postgresql://db.example/d"), failed);
     // It is not the server that is silent.
-    assert!(told.to_string().ends_with("cannot be opened: no token for it has come"), "{told}");
+    assert!(told.to_string().ends_with("cannot be opened: no token for it arrived in time"), "{told}");
     assert!(told.hint().is_some_and(|hint| hint.contains("--state-auth")), "{told:?}");
 }
