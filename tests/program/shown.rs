@@ -104,32 +104,80 @@ fn without_what_differs(text: &str, folder: &Folder) -> String {
     text
 }
 
+/// Every command, in the order of the list of them; behind one that has commands of its own, those.
+const COMMANDS: [&str; 22] = [
+    "apply",
+    "plan",
+    "resume",
+    "runs",
+    "results",
+    "report",
+    "undo",
+    "verify",
+    "inventory",
+    "tags",
+    "tags rename",
+    "tags remove",
+    "rules",
+    "check",
+    "config",
+    "state",
+    "state init",
+    "state move",
+    "sandbox",
+    "help",
+    "completions",
+    "man",
+];
+
+/// The sections of a help: what begins with a line at the margin behind an empty one.
+fn sections(help: &str) -> Vec<String> {
+    let mut sections: Vec<String> = Vec::new();
+    for paragraph in help.split("\n\n") {
+        match sections.last_mut() {
+            Some(section) if paragraph.starts_with(' ') => section.extend(["\n\n", paragraph]),
+            _ => sections.push(paragraph.to_owned()),
+        }
+    }
+    sections
+}
+
+/// The help of each command. Most options are those of several commands, which nobody reads twice.
+fn helps(option: &str) -> Vec<(&'static str, String)> {
+    let mut seen: Vec<(String, &str)> = Vec::new();
+    let mut shown_once = |command, section: String| match seen.iter().find(|(known, _)| *known == section) {
+        Some((_, of)) => format!("{} (as of {of})", section.lines().next().unwrap_or_default()),
+        None => {
+            seen.push((section.clone(), command));
+            section
+        }
+    };
+    let mut help_of = |command| {
+        let help = Session::new().typed(&format!("tagfleet {command} {option}")).transcript;
+        let sections = sections(help.trim_end().trim_end_matches("[status 0]").trim_end());
+        let shown: Vec<String> = sections.into_iter().map(|section| shown_once(command, section)).collect();
+        (command, shown.join("\n\n"))
+    };
+    COMMANDS.into_iter().map(&mut help_of).collect()
+}
+
 #[test]
 fn help() {
-    let mut short = Session::new();
-    for name in [
-        "",
-        "apply",
-        "plan",
-        "resume",
-        "runs",
-        "results",
-        "undo",
-        "verify",
-        "inventory",
-        "check",
-        "tags",
-        "sandbox",
-        "man",
-    ] {
-        short = short.typed(format!("tagfleet {name} -h").replace("  ", " ").as_str());
+    Session::new().typed("tagfleet -h").typed("tagfleet help").typed("tagfleet --version").agreed("help");
+    let short: Vec<String> = helps("-h").into_iter().map(|(_, help)| help).collect();
+    agreed("help-short", &short.join("\n\n"));
+    for (command, help) in helps("--help") {
+        agreed(&format!("help-{}", command.replace(' ', "-")), &help);
     }
-    short.agreed("help-short");
-    for name in ["apply", "undo", "verify", "inventory", "check", "tags", "runs", "results", "completions", "man"] {
-        Session::new().typed(&format!("tagfleet {name} --help")).agreed(&format!("help-{name}"));
-    }
-    Session::new().typed("tagfleet tags rename --help").agreed("help-tags-rename");
-    Session::new().typed("tagfleet help").typed("tagfleet --version").agreed("help");
+}
+
+#[test]
+fn every_command_is_shown() {
+    let listed = Session::new().typed("tagfleet help").transcript;
+    let commands = listed.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let listed: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    let shown = COMMANDS.iter().filter(|command| !command.contains(' ')).copied().collect::<Vec<&str>>();
+    assert_eq!(listed, shown);
 }
 
 #[test]
