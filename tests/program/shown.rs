@@ -72,11 +72,22 @@ impl Session {
 
     /// The run that was begun last.
     fn last_run(&self) -> String {
+        self.runs().into_iter().next().expect("a run")
+    }
+
+    /// The run that was begun first.
+    fn first_run(&self) -> String {
+        self.runs().into_iter().next_back().expect("a run")
+    }
+
+    /// The runs, the latest first.
+    fn runs(&self) -> Vec<String> {
         let mut command = self.folder.command();
         command.args(["runs", "--json"]);
         let ended = Program::start(command, None, true).end();
         let runs: serde_json::Value = serde_json::from_slice(&ended.output).expect("an object");
-        runs["runs"][0]["run_id"].as_str().expect("a run").to_owned()
+        let runs = runs["runs"].as_array().expect("a list");
+        runs.iter().map(|run| run["run_id"].as_str().expect("a run").to_owned()).collect()
     }
 
     fn agreed(self, name: &str) {
@@ -96,6 +107,12 @@ fn without_what_differs(text: &str, folder: &Folder) -> String {
         (r"Time: \d+\.\d s.*", "Time: HOW LONG."),
         (r"in \d+\.\d s, if", "in HOW LONG, if"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+        // Columns are as wide as what differs.
+        (r"(?m)^([a-z-]+| {4}[A-Za-z-]+(?: [a-z]+)*) {2,}(\S.*?) {2,}", "$1  $2  "),
+        (r"whole again at (DATE )?TIME", "whole again at TIME"),
+        (r"\d+ MiB free", "SIZE free"),
+        (r"SQLite \d\S+, form \d+", "SQLite VERSION, form NUMBER"),
+        (r"Size {9}\d+ KiB", "Size         SOME KiB"),
         (r"process \d+", "process ID"),
         (r"Process        \d+ on \S+", "Process        ID on HOST"),
     ] {
@@ -251,6 +268,45 @@ fn runs_that_stop_early() {
         .typed("tagfleet apply values.csv --yes")
         .typed("tagfleet apply values.csv --yes --no-inventory")
         .agreed("no-permission");
+}
+
+#[test]
+fn what_others_have_done_and_what_is_withheld() {
+    let sandbox = Sandbox::holding(&[1, 2, 3, 4]);
+    let session = Session::at(sandbox.variables().to_vec())
+        .file(
+            "first.csv",
+            "machineId,tag,action,value\n#1,Tier 0,Add,High\n#2,Tier 0,Add,\n#3,Tier 0,Add,\n#4,Tier 0,Add,\n",
+        )
+        .file("later.csv", "machineId,value\n#1,Low\n")
+        .file("removals.csv", "machineId,tag,action\n#1,Tier 0,Remove\n#2,Tier 0,Remove\n#3,Tier 0,Remove\n")
+        .typed("tagfleet apply first.csv --yes")
+        .typed("tagfleet apply later.csv --yes");
+    let first = session.first_run();
+    session
+        .about("What was changed since is left.")
+        .typed(&format!("tagfleet undo {first} --yes"))
+        .typed("tagfleet apply first.csv --yes --fresh")
+        .about("A guard holds back more removals than are plausible.")
+        .typed("tagfleet plan removals.csv --guard-removals 10%,1")
+        .typed("tagfleet apply removals.csv --yes --guard-removals 10%,1")
+        .typed("tagfleet apply removals.csv --yes --guard-removals 10%,1 --allow-removals 3")
+        .agreed("changed-since-and-withheld");
+}
+
+#[test]
+fn what_is_asked_before_a_night() {
+    let sandbox = Sandbox::holding(&[1]);
+    let variables = sandbox.variables().to_vec();
+    let without_secret = variables.iter().filter(|(name, _)| name != "AZURE_CLIENT_SECRET").cloned();
+    let without_secret = Session::at(without_secret.collect::<Vec<_>>());
+    Session::at(variables)
+        .about("All is well, and nothing was stored yet.")
+        .typed("tagfleet check")
+        .typed("tagfleet state")
+        .typed("tagfleet config")
+        .agreed("before-a-night");
+    without_secret.about("Nothing says how to sign in.").typed("tagfleet check").agreed("check-without-a-secret");
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn the_numbers_for_people_add_up_to_the_rows() {
         "Calls: 3 (2 tags, 1 device value)",
         "Results: input.results.csv",
         "Rows not done: input.failed.csv (2)",
-        "Next: look at input.results.csv, then: tagfleet apply input.failed.csv",
+        "Next: fix the invalid rows in input.failed.csv (input.results.csv says why), then: tagfleet apply input.failed.csv",
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
@@ -99,7 +99,7 @@ fn a_script_finds_why_rows_failed_and_whoever_gets_its_mail_does_too() {
     );
     assert_eq!((&cause["first_row"], &cause["http_status"]), (&json!(1), &json!(null)));
     assert!(cause["message"].is_string() && cause["hint"].is_string(), "{summary}");
-    let next = "tagfleet apply input.failed.csv --skip-invalid --no-inventory --no-bulk --quota off";
+    let next = "tagfleet apply input.failed.csv --no-inventory --no-bulk --quota off";
     assert_eq!((&summary["reason"], &summary["next"]), (&json!(null), &json!(next)));
     assert!(summary["input"].as_str().is_some_and(|input| input.ends_with("input.csv")), "{summary}");
     let time = |name: &str| summary[name].as_str().expect("a time").parse::<jiff::Timestamp>().expect("a time");

@@ -312,7 +312,8 @@ fn write_group(text: &mut String, key: &ErrorKey, group: &ErrorGroup) {
     let first = if group.rows == 1 { "in row" } else { "first in row" };
     // Writing into a string cannot fail.
     let _written = writeln!(text, "  {rows} × {code}{http}, {first} {}: {message}", group.example_row);
-    if let Some(hint) = error_hint(key) {
+    // What to do about rows in error is what comes next, and is said there, once.
+    if let Some(hint) = error_hint(key).filter(|_| key.status != Status::Invalid) {
         let _written = writeln!(text, "      {hint}");
     }
 }
@@ -354,8 +355,8 @@ pub(in crate::report) const fn status_text(status: Status) -> &'static str {
 /// What to do about a group of errors.
 pub(in crate::report) fn error_hint(key: &ErrorKey) -> Option<&'static str> {
     Some(match (key.status, key.http_status, key.code.as_str()) {
-        // What is wrong with a row in error is its message.
-        (Status::NotAttempted, None, _) | (Status::Invalid, ..) => return None,
+        (Status::NotAttempted, None, _) => return None,
+        (Status::Invalid, ..) => "fix these rows in the file of rows to feed back",
         (Status::Unknown, ..) => {
             "resume the run, which finds out what became of them; to repeat a tag or a value does no harm"
         }
