@@ -97,9 +97,9 @@ async fn reading(quota: &str, answer: impl Fn(usize, u32, u64) -> Answer + Send 
     let (_going_on, draining) = watch::channel(false);
     let caller = Caller::new(Arc::clone(&service), store.clone(), clock.clone(), gate, 1, draining);
     let mut watcher = Watcher::default();
-    let now = clock.wall_time();
+    let began = clock.wall_time();
     let read = read(&caller, &clock, None, InventoryBuilder::new(), &mut watcher).await;
-    let read = read.map(|(builder, progress)| (builder.finish(now, now), progress));
+    let read = read.map(|(builder, progress)| (builder.finish(began, clock.wall_time()), progress));
     let ends = store.latest_ends(account, vec![Bucket::Machines], 1000).await.expect("the ledger");
     let requests = service.requests.lock().expect("a list").clone();
     Outcome { read, watcher, requests, calls_in_ledger: ends.len() }
