@@ -127,6 +127,7 @@ impl<T: Transport> Run<'_, T> {
         let state = match reason {
             EndReason::StoreFailed(_) => return Ok(()),
             EndReason::Finished => RunState::Finished,
+            EndReason::TooManyErrors if self.tenant.store.end_refused(self.key).await? => RunState::Finished,
             _ => RunState::Stopped,
         };
         self.give_way(reason, screen).await?;

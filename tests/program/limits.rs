@@ -1,9 +1,10 @@
 //! Options that keep a run small or end it early.
 
+use serde_json::{Value, json};
+
 use crate::machines::rows_adding;
-#[cfg(target_os = "linux")]
 use crate::process::Program;
-use crate::rehearsal::Rehearsal;
+use crate::rehearsal::{Folder, Rehearsal};
 use crate::sandbox_server::Sandbox;
 use crate::stand_in::{Reply, StandIn};
 
@@ -58,6 +59,36 @@ fn too_many_errors_stop_the_run() {
     assert_eq!(outcome.summary()["ended"], "too_many_errors");
     assert_eq!((outcome.count("failed"), outcome.count("not_attempted")), (6, 194));
     assert_eq!(server.requests().len(), 6);
+}
+
+#[test]
+fn what_was_refused_says_so_until_it_is_tried_again_and_a_run_of_which_nothing_else_is_left_is_over() {
+    for command in ["resume", "apply input.csv"] {
+        let (server, folder) = (refuses_everything(), Folder::new());
+        let options = "--max-errors 2 --concurrency 1 --json";
+        let rehearsal = Rehearsal::at_stand_in(&server).in_folder(&folder).rows(&rows_adding("A", 7));
+        let outcome = rehearsal.with(options).run().exits(5);
+        assert_eq!((outcome.count("failed"), outcome.count("not_attempted")), (3, 4));
+        let again = || {
+            let mut again = folder.command();
+            again.envs(server.variables()).args(command.split(' ')).args(options.split(' '));
+            again.args(["--yes", "--no-inventory", "--no-bulk", "--quota", "off"]);
+            let ended = Program::start(again, None, true).end();
+            assert_eq!(ended.status, Some(5), "{}", ended.messages);
+            serde_json::from_slice::<Value>(&ended.output).expect("an object")
+        };
+        for (failed, not_attempted, open, next) in [(6, 1, 4, "tagfleet resume "), (7, 0, 0, "tagfleet apply ")] {
+            let summary = again();
+            let counts = json!([failed, not_attempted, open]);
+            let status = &summary["status"];
+            assert_eq!(json!([status["failed"], status["not_attempted"], summary["open"]]), counts, "{summary}");
+            assert_eq!(
+                (&summary["causes"][0]["http_status"], &summary["causes"][0]["count"]),
+                (&json!(400), &json!(failed))
+            );
+            assert!(summary["next"].as_str().is_some_and(|command| command.starts_with(next)), "{summary}");
+        }
+    }
 }
 
 #[test]

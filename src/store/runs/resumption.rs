@@ -69,6 +69,10 @@ pub(crate) struct DecidedAnew {
     pub unlisted: bool,
 }
 
+/// An operation that the service has refused. It is sent again, and unless it is reached, that it was refused, and why, stays
+/// true.
+const WAS_REFUSED: &str =
+    "run_key = ?1 AND operation_number = ?2 AND state IN (3, 6) AND ambiguous = 0 AND http_status IS NOT NULL";
 /// The codes of operations on machines that are but names.
 const NAMELESS: [&str; 2] = ["machine_not_found", "machine_ambiguous"];
 
@@ -255,9 +259,14 @@ impl Store {
                          error_message = NULL, request_id = NULL, after = NULL
                      WHERE run_key = ?1 AND operation_number = ?2",
                 )?;
+                let mut try_again = transaction.prepare_cached(&format!(
+                    "UPDATE operation SET state = 6, finished_at = NULL WHERE {WAS_REFUSED}"
+                ))?;
                 for operation in operations {
                     note_history(transaction, run, run, operation, "state = 1")?;
-                    reopen.execute(params![run.0, operation.0])?;
+                    if try_again.execute(params![run.0, operation.0])? == 0 {
+                        reopen.execute(params![run.0, operation.0])?;
+                    }
                 }
                 Ok(())
             })
@@ -294,7 +303,17 @@ impl Store {
                          found = found || '|' || ?10
                      WHERE run_key = ?1 AND operation_number = ?2",
                 )?;
+                let mut try_again = transaction.prepare_cached(&format!(
+                    "UPDATE operation SET state = 6, finished_at = NULL, unlisted = ?3, found = found || '|' || ?4
+                     WHERE {WAS_REFUSED}"
+                ))?;
                 for one in &decided {
+                    let found = one.found.words();
+                    if one.settled.is_none()
+                        && try_again.execute(params![run.0, one.operation.0, one.unlisted, found])? > 0
+                    {
+                        continue;
+                    }
                     let state = one.settled.as_ref().map_or(OperationState::Pending, |settled| settled.state);
                     let reason = one.settled.as_ref().and_then(|settled| settled.reason.as_ref());
                     let before = one.before.and_then(Held::as_str);
@@ -308,7 +327,7 @@ impl Store {
                         if state == OperationState::Unchanged { before } else { None },
                         one.unlisted,
                         one.settled.as_ref().map(|_settled| now),
-                        one.found.words(),
+                        found,
                     ])?;
                 }
                 Ok(())

@@ -1,5 +1,6 @@
 //! A successor in the place of a run: what of the run goes over into the new form of its input.
 
+use super::WAS_REFUSED;
 use crate::model::{Held, OperationId};
 use crate::store::engine::sql::{SqlError, Transaction, params};
 use crate::store::forms::run::{RunKey, RunState};
@@ -102,6 +103,14 @@ fn carry_operation(
         CarriedOperation::Facts(old, new) => {
             // What is in doubt stays so with the operation.
             note_history(transaction, from, to, old, "state = 1")?;
+            transaction
+                .prepare_cached(&format!(
+                    "UPDATE operation SET (state, http_status, error_code, error_message, request_id) =
+                         (SELECT 6, http_status, error_code, error_message, request_id FROM operation WHERE {WAS_REFUSED})
+                     WHERE run_key = ?3 AND operation_number = ?4 AND state = 0
+                         AND EXISTS (SELECT 1 FROM operation WHERE {WAS_REFUSED})"
+                ))?
+                .execute(params![from.0, old.0, to.0, new.0])?;
             transaction
                 .prepare_cached(
                     "UPDATE operation SET (ambiguous, attempts, last_attempt, before, found, other_forms) =
