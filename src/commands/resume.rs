@@ -12,9 +12,6 @@ use crate::plan::guard::Guard;
 use crate::run::{self, ResumeOrder};
 use crate::store::{RunCondition, RunEntry, StatePlace, StoreError};
 
-/// Operations that are read in one transaction.
-const OPERATIONS_AT_ONCE: u32 = 10_000;
-
 /// Finds the run, takes it over, sends what is left, and answers every row.
 pub(super) async fn resume(options: ResumeOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
     let sandbox = options.sandbox || options.run.as_deref().is_some_and(is_sandbox_run);
@@ -46,11 +43,8 @@ async fn machines_of(state: &StatePlace, run_id: Option<&str>) -> Result<Vec<Mac
     let mut machines = BTreeSet::new();
     for run_id in run_ids {
         let run = reader.run_by_id(&run_id).await?;
-        let mut last = None;
-        loop {
-            let known = reader.known_operations(run.key, last, OPERATIONS_AT_ONCE).await?;
-            let Some(end) = known.last() else { break };
-            last = Some(end.id);
+        let mut pages = reader.operations_of(run.key);
+        while let Some(known) = pages.next().await? {
             machines.extend(known.into_iter().map(|known| known.operation.machine));
         }
     }

@@ -2,7 +2,7 @@
 //! invocation.
 
 use super::RunContext;
-use super::join::{OPERATIONS_AT_ONCE, earlier};
+use super::join::earlier;
 use super::later::{Asked, LaterRuns};
 use super::planning::{PlanningOptions, add_reading, found};
 use super::record::{INVENTORY_NOT_READ, WITHHELD, left_out};
@@ -255,14 +255,11 @@ fn leave_out_beyond(limit: u32, known: &[KnownOperation], decided: &mut [(Held, 
 }
 
 async fn known_operations(store: &Store, run: RunKey) -> Result<Vec<KnownOperation>, CommandError> {
-    let mut all = Vec::new();
-    let mut last = None;
-    loop {
-        let known = store.known_operations(run, last, OPERATIONS_AT_ONCE).await?;
-        let Some(end) = known.last() else { return Ok(all) };
-        last = Some(end.id);
+    let (mut all, mut pages) = (Vec::new(), store.operations_of(run));
+    while let Some(known) = pages.next().await? {
         all.extend(known);
     }
+    Ok(all)
 }
 
 /// Whether it was left to whoever had changed it since.

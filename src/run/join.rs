@@ -16,17 +16,14 @@ use crate::plan::carrying::{Carried, Earlier, EarlierOutcome};
 use crate::plan::changes::{Decision, PlanSettings, outcome_today};
 use crate::plan::identity::{OperationsDigest, OrderedDigest};
 use crate::store::{
-    CarriedOperation, KnownOperation, NewRun, OperationState, RunKey, RunKind, RunSlot, Store, StoredChunk, StoredRun,
-    UnfinishedRun,
+    CarriedOperation, KnownOperation, NewRun, OPERATIONS_AT_ONCE, OperationState, RunKey, RunKind, RunSlot, Store,
+    StoredChunk, StoredRun, UnfinishedRun,
 };
 
 /// A run is joined until this long after its last activity.
 const JOINED_WITHIN: Duration = Duration::from_hours(24);
 /// The service's code, and ours, for what the app may not do.
 const FORBIDDEN: &str = "Forbidden";
-/// Operations that are read or copied in one transaction.
-pub(super) const OPERATIONS_AT_ONCE: u32 = 10_000;
-
 /// A digest of the header and the rows in their order.
 pub(super) fn input_digest(input: &mut CheckedInput) -> Result<String, CommandError> {
     let mut digest = OrderedDigest::default();
@@ -127,11 +124,11 @@ pub(super) async fn remembered(
         // Also where the text of a damaged state has fewer rows.
         first_row = input.first_row.saturating_add(u32::try_from(input.operations.len().max(1)).unwrap_or(u32::MAX));
     }
-    let mut last = None;
-    while !asked.is_empty() {
-        let known = store.known_operations(run.key, last, OPERATIONS_AT_ONCE).await?;
-        let Some(end) = known.last() else { break };
-        last = Some(end.id);
+    if asked.is_empty() {
+        return Ok(remembered);
+    }
+    let mut pages = store.operations_of(run.key);
+    while let Some(known) = pages.next().await? {
         for known in known {
             let Some(name) = asked.get(&known.id) else { continue };
             if known.may_be_done() {
@@ -206,11 +203,8 @@ pub(super) async fn carry_into(
     let new_run = NewRun { operations_digest: operations_digest(planned), ..new_run };
     let successor = record(store, new_run, input, planned, true).await?;
     let mut written_before = HashSet::new();
-    let mut last = None;
-    loop {
-        let known = store.known_operations(run, last, OPERATIONS_AT_ONCE).await?;
-        let Some(end) = known.last() else { break };
-        last = Some(end.id);
+    let mut pages = store.operations_of(run);
+    while let Some(known) = pages.next().await? {
         let mut seen_before = Vec::new();
         let carried = known.into_iter().filter_map(|known| {
             let (id, slot, is_done) = (known.id, known.operation.slot(), known.may_be_done());
@@ -310,11 +304,8 @@ async fn earlier_outcomes(
 ) -> Result<HashMap<OperationId, EarlierOutcome>, CommandError> {
     let later = LaterRuns::of(store, run, Asked::Again).await?;
     let mut outcomes = HashMap::new();
-    let mut last = None;
-    loop {
-        let known = store.known_operations(run, last, OPERATIONS_AT_ONCE).await?;
-        let Some(end) = known.last() else { return Ok(outcomes) };
-        last = Some(end.id);
+    let mut pages = store.operations_of(run);
+    while let Some(known) = pages.next().await? {
         for known in known {
             let written_later = later.written(&known, Held::Unknown);
             let earlier = earlier(&known);
@@ -325,6 +316,7 @@ async fn earlier_outcomes(
             }
         }
     }
+    Ok(outcomes)
 }
 
 /// How far an operation had come.

@@ -13,7 +13,7 @@ use super::RunContext;
 use super::apply::{Application, ApplyOrder, keeps_rows};
 use super::input::CheckedInput;
 use super::input_faults::portal_warning;
-use super::join::{OPERATIONS_AT_ONCE, candidates, is_of_input};
+use super::join::{candidates, is_of_input};
 use super::plan::show;
 use super::planning::{Planned, PlanningOptions, plan_over};
 use super::resume::go_on;
@@ -152,14 +152,13 @@ async fn begun_before<T: Transport>(tenant: &Tenant<T>, typed: &str) -> Result<V
     let Some(unfinished) = candidates.iter().find(|candidate| is_of_input(candidate, typed)) else {
         return Ok(Vec::new());
     };
-    let (mut machines, mut seen, mut last) = (Vec::new(), HashSet::new(), None);
-    loop {
-        let known = tenant.store.known_operations(unfinished.run.key, last, OPERATIONS_AT_ONCE).await?;
-        let Some(end) = known.last() else { return Ok(machines) };
-        last = Some(end.id);
+    let (mut machines, mut seen) = (Vec::new(), HashSet::new());
+    let mut pages = tenant.store.operations_of(unfinished.run.key);
+    while let Some(known) = pages.next().await? {
         let done = known.into_iter().filter(KnownOperation::may_be_done).map(|known| known.operation.machine);
         machines.extend(done.filter(|machine| seen.insert(machine.clone())));
     }
+    Ok(machines)
 }
 
 /// A row for each machine and change.

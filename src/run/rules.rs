@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::RunContext;
 use super::apply::{Application, ApplyOrder};
 use super::input::{CheckedInput, RulesOfInput};
-use super::join::{OPERATIONS_AT_ONCE, candidates, is_of_file};
+use super::join::{candidates, is_of_file};
 use super::ownership::overlaps;
 use super::plan::show;
 use super::planning::{Planned, PlanningOptions, plan_over, warn_of_tags};
@@ -291,15 +291,14 @@ async fn taken_off<T: Transport>(tenant: &Tenant<T>, path: &str) -> Result<Vec<(
     let Some(unfinished) = candidates.iter().find(|candidate| is_of_file(candidate, path)) else {
         return Ok(Vec::new());
     };
-    let (mut taken_off, mut last) = (Vec::new(), None);
-    loop {
-        let known = tenant.store.known_operations(unfinished.run.key, last, OPERATIONS_AT_ONCE).await?;
-        let Some(end) = known.last() else { return Ok(taken_off) };
-        last = Some(end.id);
+    let mut taken_off = Vec::new();
+    let mut pages = tenant.store.operations_of(unfinished.run.key);
+    while let Some(known) = pages.next().await? {
         let done = known.into_iter().filter(KnownOperation::may_be_done).map(|known| known.operation);
         let removed = done.filter(|operation| matches!(operation.change, Change::Tag(TagAction::Remove, _)));
         taken_off.extend(removed.map(|operation| (operation.machine, operation.change)));
     }
+    Ok(taken_off)
 }
 
 /// Says that the name of a file is that of another one, whose tags it takes over.

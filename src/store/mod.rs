@@ -62,7 +62,7 @@ pub(crate) use overview::tallies::CallTally;
 pub(crate) use runs::declarations::{DeclarationInForce, Declared};
 pub(crate) use runs::locks::{Claim, Holder};
 pub(crate) use runs::notes::{ForetoldPoint, KeptLimit, MachineKind, NewRunSession, RunSession, RunSessionEnd};
-pub(crate) use runs::resumption::{CarriedOperation, DecidedAnew, KnownOperation, UnfinishedRun};
+pub(crate) use runs::resumption::{CarriedOperation, DecidedAnew, KnownOperation, OPERATIONS_AT_ONCE, UnfinishedRun};
 #[cfg(test)]
 pub(crate) use server::tests::cluster::InPlace;
 pub(crate) use server::{AddressError, PasswordSource, ServerAddress};

@@ -162,12 +162,12 @@ fn sections(help: &str) -> Vec<String> {
 /// The help of each command. Most options are those of several commands, which nobody reads twice.
 fn helps(option: &str) -> Vec<(&'static str, String)> {
     let mut seen: Vec<(String, &str)> = Vec::new();
-    let mut shown_once = |command, section: String| match seen.iter().find(|(known, _)| *known == section) {
-        Some((_, of)) => format!("{} (as of {of})", section.lines().next().unwrap_or_default()),
-        None => {
-            seen.push((section.clone(), command));
-            section
+    let mut shown_once = |command, section: String| {
+        if let Some((_, of)) = seen.iter().find(|(known, _)| *known == section) {
+            return format!("{} (as of {of})", section.lines().next().unwrap_or_default());
         }
+        seen.push((section.clone(), command));
+        section
     };
     let mut help_of = |command| {
         let help = Session::new().typed(&format!("tagfleet {command} {option}")).transcript;

@@ -88,7 +88,31 @@ impl KnownOperation {
     }
 }
 
+/// Operations that are read or changed in one transaction.
+pub(crate) const OPERATIONS_AT_ONCE: u32 = 10_000;
+
+/// The operations of a run in the order of their numbers, some at a time.
+pub(crate) struct OperationPages<'a> {
+    reader: &'a Reader,
+    run: RunKey,
+    last: Option<OperationId>,
+}
+
+impl OperationPages<'_> {
+    /// The next of them; `None` behind the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<KnownOperation>>, StoreError> {
+        let known = self.reader.known_operations(self.run, self.last, OPERATIONS_AT_ONCE).await?;
+        self.last = known.last().map(|end| end.id);
+        Ok(self.last.map(|_end| known))
+    }
+}
+
 impl Reader {
+    /// The operations of a run, from the first on.
+    pub(crate) const fn operations_of(&self, run: RunKey) -> OperationPages<'_> {
+        OperationPages { reader: self, run, last: None }
+    }
+
     /// The runs of this account at this host that are not over, the latest first.
     pub(crate) async fn unfinished_runs(
         &self,
