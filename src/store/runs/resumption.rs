@@ -9,7 +9,7 @@
 mod succession;
 
 pub(crate) use self::succession::CarriedOperation;
-use self::succession::note_history;
+use self::succession::{WAS_REFUSED, note_history};
 use super::rows::{RUN_COLUMNS, read_run};
 use super::work::read_operation_change;
 use crate::model::{Held, MachineId, MayHold, Operation, OperationId};
@@ -69,10 +69,6 @@ pub(crate) struct DecidedAnew {
     pub unlisted: bool,
 }
 
-/// An operation that the service has refused. It is sent again, and unless it is reached, that it was refused, and why, stays
-/// true.
-const WAS_REFUSED: &str =
-    "run_key = ?1 AND operation_number = ?2 AND state IN (3, 6) AND ambiguous = 0 AND http_status IS NOT NULL";
 /// The codes of operations on machines that are but names.
 const NAMELESS: [&str; 2] = ["machine_not_found", "machine_ambiguous"];
 

@@ -1,10 +1,14 @@
 //! A successor in the place of a run: what of the run goes over into the new form of its input.
 
-use super::WAS_REFUSED;
 use crate::model::{Held, OperationId};
 use crate::store::engine::sql::{SqlError, Transaction, params};
 use crate::store::forms::run::{RunKey, RunState};
 use crate::store::{Store, StoreError};
+
+/// An operation that the service has refused. It is sent again, and unless it is reached, that it was refused, and why, stays
+/// true.
+pub(super) const WAS_REFUSED: &str =
+    "run_key = ?1 AND operation_number = ?2 AND state IN (3, 6) AND ambiguous = 0 AND http_status IS NOT NULL";
 
 /// What of an operation goes over into the successor of its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
