@@ -31,9 +31,10 @@ pub(super) fn before_probe(number: u32, fraction: f64) -> Duration {
 }
 
 /// The wait after the `streak`-th 429 in a row (from 1): the one named, within reason; where none is named, or the last
-/// one was waited for and did not help, at least a growing one of our own. Jitter only adds, so that nobody calls before
-/// the time that was named.
-pub(super) fn after_throttling(named: Option<Duration>, streak: u32, fraction: f64) -> Duration {
+/// one was waited for and did not help, at least a growing one of our own, which is no longer than the run may still be
+/// refused. Jitter only adds, so that nobody calls before the time that was named.
+pub(super) fn after_throttling(named: Option<Duration>, streak: u32, left: Duration, fraction: f64) -> Duration {
+    let own_step = |number| own_step(number).min(left.max(SHORTEST_THROTTLED_WAIT));
     let wait = match named {
         Some(named) => {
             let believed = named.clamp(SHORTEST_THROTTLED_WAIT, LONGEST_BELIEVED_WAIT);
@@ -60,6 +61,9 @@ fn step(first: Duration, longest: Duration, number: u32) -> Duration {
 mod tests {
     use super::*;
 
+    /// The run may go on being refused for longer than any wait.
+    const LONG: Duration = Duration::from_hours(2);
+
     #[test]
     fn steps_double_up_to_a_cap_and_jitter_takes_any_part_of_them() {
         let waits: Vec<u64> =
@@ -76,20 +80,24 @@ mod tests {
     #[test]
     fn a_named_wait_is_kept_within_reason_and_never_cut_short() {
         let seconds = Duration::from_secs;
-        assert_eq!(after_throttling(Some(seconds(8)), 1, 0.0), seconds(8));
-        assert_eq!(after_throttling(Some(seconds(8)), 1, 1.0), Duration::from_millis(8800));
-        assert_eq!(after_throttling(Some(seconds(0)), 1, 0.0), seconds(1));
-        assert_eq!(after_throttling(Some(seconds(31_536_000)), 1, 1.0), seconds(3602));
-        assert_eq!(after_throttling(Some(Duration::MAX), 1, 0.0), seconds(3600));
-        assert_eq!(after_throttling(None, 1, 0.0), seconds(2));
-        assert_eq!(after_throttling(None, 4, 0.0), seconds(16));
-        assert_eq!(after_throttling(None, 99, 0.0), seconds(300));
+        assert_eq!(after_throttling(Some(seconds(8)), 1, LONG, 0.0), seconds(8));
+        assert_eq!(after_throttling(Some(seconds(8)), 1, LONG, 1.0), Duration::from_millis(8800));
+        assert_eq!(after_throttling(Some(seconds(0)), 1, LONG, 0.0), seconds(1));
+        assert_eq!(after_throttling(Some(seconds(31_536_000)), 1, LONG, 1.0), seconds(3602));
+        assert_eq!(after_throttling(Some(Duration::MAX), 1, LONG, 0.0), seconds(3600));
+        assert_eq!(after_throttling(None, 1, LONG, 0.0), seconds(2));
+        assert_eq!(after_throttling(None, 4, LONG, 0.0), seconds(16));
+        assert_eq!(after_throttling(None, 99, LONG, 0.0), seconds(300));
+        // Nobody waits for longer than the run goes on, but for what was named.
+        assert_eq!(after_throttling(None, 99, seconds(40), 0.0), seconds(40));
+        assert_eq!(after_throttling(None, 99, Duration::ZERO, 0.0), seconds(1));
+        assert_eq!(after_throttling(Some(seconds(60)), 99, seconds(40), 0.0), seconds(60));
     }
 
     #[test]
     fn a_promise_that_is_not_kept_grows_and_a_longer_one_is_still_kept() {
         let waits = |named: u64| {
-            let wait = |streak| after_throttling(Some(Duration::from_secs(named)), streak, 0.0).as_secs();
+            let wait = |streak| after_throttling(Some(Duration::from_secs(named)), streak, LONG, 0.0).as_secs();
             [1, 2, 3, 4, 5, 6, 99].map(wait)
         };
         assert_eq!(waits(1), [1, 2, 4, 8, 16, 32, 300]);

@@ -376,11 +376,10 @@ impl Gate {
         let Some(state) = throttling.get_mut(bucket.position()) else { return now };
         // Calls that left before the last pause was set belong to the same episode.
         let same_episode = state.set_and_until.is_some_and(|(set, _)| ticket.started <= set);
-        if !same_episode {
-            state.streak = state.streak.saturating_add(1);
-            state.since.get_or_insert(now);
-        }
-        let own = now.plus(backoff::after_throttling(named, state.streak, fraction));
+        state.streak = state.streak.saturating_add(u32::from(!same_episode));
+        let refused_for = now.since(*state.since.get_or_insert(now));
+        let left = self.settings.maximum_outage.saturating_sub(refused_for);
+        let own = now.plus(backoff::after_throttling(named, state.streak, left, fraction));
         let until = match state.set_and_until {
             Some((_, earlier)) if same_episode && named.is_none() => earlier,
             Some((_, earlier)) => earlier.max(own),
