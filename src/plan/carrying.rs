@@ -5,26 +5,8 @@
 //! not known what became of it is asked for, whatever the list shows.
 
 use super::changes::{Decision, Plan, PlanSettings};
+pub(crate) use super::decision::Earlier;
 use super::recent::Held;
-
-/// How far an operation had come when its run was left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Earlier {
-    /// It was never sent, or left out by options or for want of another operation.
-    NotSent,
-    /// It was already set.
-    Unchanged,
-    /// The service answered that it is so.
-    Succeeded,
-    /// The service refused it. A run of its own would ask for it, too.
-    Failed,
-    /// It failed without a call: its machine was not to be found, for example.
-    FailedUnsent,
-    /// The service refused it for a reason that lies outside it.
-    Refused,
-    /// It was sent, and it is not known what became of it.
-    MayBeDone,
-}
 
 /// What is known today of the slot that an operation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +52,6 @@ impl Plan {
     ) -> Vec<Option<Carried>> {
         let before = self.before.iter().zip(&self.operations.operations);
         let mut fates = Vec::with_capacity(self.decisions.len());
-        let is_done = |number| earlier(number).is_some_and(|outcome| outcome.earlier == Earlier::Succeeded);
         for (number, (decision, (held, operation))) in self.decisions.iter_mut().zip(before).enumerate() {
             if matches!(*decision, Decision::BeyondLimit | Decision::Withheld) {
                 *decision = Decision::Change;
@@ -87,7 +68,7 @@ impl Plan {
             fates.push(fate);
         }
         self.withhold_removals(settings.guard, listed, |_| false);
-        self.apply_limit(settings.limit, is_done);
+        self.apply_limit(settings.limit, |number| earlier(number).map_or(Earlier::NotSent, |outcome| outcome.earlier));
         fates
     }
 }

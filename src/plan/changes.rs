@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub(crate) use super::decision::Decision;
+use super::decision::Earlier;
 use super::guard::{Guard, tags_taken_off};
 use super::limiting::{Standing, beyond_limit};
 use super::operations::{Operations, PlannedOperation};
@@ -89,7 +90,7 @@ impl Plan {
         plan.withhold_removals(settings.guard, inventory.map_or(0, |inventory| inventory.len() as u64), |operation| {
             requests.exchanges.binary_search(&operation.first_request.0).is_ok()
         });
-        plan.apply_limit(settings.limit, |_| false);
+        plan.apply_limit(settings.limit, |_| Earlier::NotSent);
         plan
     }
 
@@ -123,10 +124,10 @@ impl Plan {
     }
 
     /// Leaves out what would be changed beyond the limit. Of what is kept, `is_done` tells whether it is done.
-    pub(super) fn apply_limit(&mut self, limit: Option<u32>, is_done: impl Fn(usize) -> bool) {
+    pub(super) fn apply_limit(&mut self, limit: Option<u32>, earlier: impl Fn(usize) -> Earlier) {
         let Some(limit) = limit else { return };
         let as_they_stand = self.iter().enumerate().map(|(number, (operation, decision, _))| {
-            (operation.machine, operation.change.kind(), Standing::of(decision, is_done(number)))
+            (operation.machine, operation.change.kind(), Standing::of(decision, earlier(number)))
         });
         let beyond = beyond_limit(&as_they_stand.collect::<Vec<_>>(), limit);
         for (decision, _) in self.decisions.iter_mut().zip(beyond).filter(|(_, is_beyond)| *is_beyond) {

@@ -24,3 +24,22 @@ pub(crate) enum Decision {
     /// Of a run that is gone on with: its outcome stands.
     Kept,
 }
+
+/// How far an operation had come when its run was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Earlier {
+    /// It was never sent, or left out by options or for want of another operation.
+    NotSent,
+    /// It was already set.
+    Unchanged,
+    /// The service answered that it is so.
+    Succeeded,
+    /// The service refused it. A run of its own would ask for it, too.
+    Failed,
+    /// It failed without a call: its machine was not to be found, for example.
+    FailedUnsent,
+    /// The service refused it for a reason that lies outside it.
+    Refused,
+    /// It was sent, and it is not known what became of it.
+    MayBeDone,
+}

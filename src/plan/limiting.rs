@@ -2,12 +2,13 @@
 //!
 //! The limit counts what can go. A machine's removes wait for its adds, so the adds count first, wherever they stand; a
 //! remove whose add is left out is left out, too. One whose add has failed goes in no case, and takes no place. So as many
-//! changes go each time as the limit allows, until all are made.
+//! changes go each time as the limit allows, until all are made. What was refused before goes last, or it would take the
+//! places of the others each time.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::decision::Decision;
+use super::decision::{Decision, Earlier};
 use crate::model::ChangeKind;
 
 /// How an operation stands before the limit is looked at.
@@ -15,6 +16,8 @@ use crate::model::ChangeKind;
 pub(crate) enum Standing {
     /// It would change something.
     Changes,
+    /// So it would, and was refused before.
+    ChangesAgain,
     /// There is nothing to be waited for: it is so, or is left as somebody made it.
     Settled,
     /// It is not done, and will not be.
@@ -22,9 +25,13 @@ pub(crate) enum Standing {
 }
 
 impl Standing {
-    /// By what was decided; what is kept of an earlier life of the run is done or not.
-    pub(crate) const fn of(decision: Decision, is_done: bool) -> Self {
+    /// By what was decided, and how far it had come when the run was left.
+    pub(crate) const fn of(decision: Decision, earlier: Earlier) -> Self {
+        let is_done = matches!(earlier, Earlier::Succeeded | Earlier::Unchanged);
         match decision {
+            Decision::Change | Decision::BeyondLimit if matches!(earlier, Earlier::Failed | Earlier::Refused) => {
+                Self::ChangesAgain
+            }
             Decision::Change | Decision::BeyondLimit => Self::Changes,
             Decision::Unchanged | Decision::ChangedSince | Decision::UnknownBefore | Decision::Withheld => {
                 Self::Settled
@@ -40,6 +47,7 @@ impl Standing {
 struct Adds {
     to_be_made: Vec<usize>,
     is_one_missing: bool,
+    was_one_refused: bool,
 }
 
 /// For each operation whether the limit leaves it out. They come in the order of the file.
@@ -49,34 +57,36 @@ pub(crate) fn beyond_limit<Machine: Eq + Hash>(
 ) -> Vec<bool> {
     let mut adds: HashMap<&Machine, Adds> = HashMap::new();
     for (number, (machine, kind, standing)) in operations.iter().enumerate() {
-        match (kind, standing) {
-            (ChangeKind::Add, Standing::Changes) => adds.entry(machine).or_default().to_be_made.push(number),
-            (ChangeKind::Add, Standing::Missing) => adds.entry(machine).or_default().is_one_missing = true,
-            _ => {}
+        if *kind != ChangeKind::Add || *standing == Standing::Settled {
+            continue;
+        }
+        let adds = adds.entry(machine).or_default();
+        adds.is_one_missing |= *standing == Standing::Missing;
+        adds.was_one_refused |= *standing == Standing::ChangesAgain;
+        if *standing != Standing::Missing {
+            adds.to_be_made.push(number);
         }
     }
+    let nothing = Adds::default();
     let mut places = Places { left: limit, given: vec![false; operations.len()] };
-    for (number, (machine, kind, standing)) in operations.iter().enumerate() {
-        match (standing, kind) {
-            (Standing::Settled | Standing::Missing, _) => places.pass(number),
-            (Standing::Changes, ChangeKind::Add | ChangeKind::DeviceValue) => {
-                let _has_one = places.give(number);
+    for round in [Standing::Changes, Standing::ChangesAgain] {
+        for (number, (machine, kind, standing)) in operations.iter().enumerate() {
+            if matches!(standing, Standing::Settled | Standing::Missing) {
+                places.pass(number);
+                continue;
             }
-            (Standing::Changes, ChangeKind::Remove) => {
-                let adds = adds.get(machine);
-                let waits_for = adds.map_or(&[][..], |adds| &adds.to_be_made);
-                // Each add gets its place, if there is one, before the remove is thought of.
-                let mut all_go = true;
-                for add in waits_for {
-                    all_go &= places.give(*add);
-                }
-                match adds {
-                    _ if !all_go => {}
-                    Some(adds) if adds.is_one_missing => places.pass(number),
-                    _ => {
-                        let _has_one = places.give(number);
-                    }
-                }
+            let is_remove = *kind == ChangeKind::Remove;
+            let adds = adds.get(machine).filter(|_| is_remove).unwrap_or(&nothing);
+            let is_last = *standing == Standing::ChangesAgain || adds.was_one_refused;
+            if is_last != (round == Standing::ChangesAgain) {
+                continue;
+            }
+            // Each add gets its place, if there is one, before the remove is thought of.
+            let all_go = adds.to_be_made.iter().fold(true, |all_go, add| places.give(*add) && all_go);
+            if all_go && adds.is_one_missing {
+                places.pass(number);
+            } else if all_go {
+                let _has_one = places.give(number);
             }
         }
     }
@@ -112,14 +122,15 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::ChangeKind::{Add, DeviceValue as Value, Remove};
-    use super::Standing::{Changes, Missing, Settled};
+    use super::Standing::{Changes, ChangesAgain, Missing, Settled};
     use super::*;
 
     /// Which of these operations go under each limit from 0 on.
     fn going(operations: &[(u32, ChangeKind, Standing)], limits: u32) -> Vec<String> {
         let words = |limit| {
             let beyond = beyond_limit(operations, limit);
-            let changes = operations.iter().zip(beyond).filter(|((.., standing), _)| *standing == Changes);
+            let changes =
+                operations.iter().zip(beyond).filter(|((.., standing), _)| matches!(standing, Changes | ChangesAgain));
             changes.map(|(_, beyond)| if beyond { '-' } else { '+' }).collect()
         };
         (0..=limits).map(words).collect()
@@ -128,7 +139,7 @@ mod tests {
     #[test]
     fn the_limit_counts_what_can_go_and_adds_before_the_removes_that_wait_for_them() {
         type Case<'a> = (&'a [(u32, ChangeKind, Standing)], &'a [&'a str]);
-        let cases: [Case<'_>; 7] = [
+        let cases: [Case<'_>; 9] = [
             (&[(1, Value, Changes), (2, Add, Changes), (1, Remove, Changes)], &["---", "+--", "++-", "+++"]),
             (&[(1, Remove, Changes), (1, Add, Changes)], &["--", "-+", "++"]),
             (&[(1, Remove, Changes), (1, Add, Changes), (2, Value, Changes)], &["---", "-+-", "++-", "+++"]),
@@ -141,6 +152,9 @@ mod tests {
             // It goes in no case, and says why itself.
             (&[(1, Remove, Changes), (1, Add, Missing), (2, Value, Changes)], &["+-", "++"]),
             (&[(1, Remove, Changes), (2, Add, Missing), (2, Value, Changes)], &["--", "+-", "++"]),
+            // What was refused goes last, and what waits for it with it.
+            (&[(1, Value, ChangesAgain), (2, Value, Changes), (3, Add, Changes)], &["---", "-+-", "-++", "+++"]),
+            (&[(1, Remove, Changes), (1, Add, ChangesAgain), (2, Value, Changes)], &["---", "--+", "-++", "+++"]),
         ];
         for (operations, expected) in cases {
             let limits = u32::try_from(expected.len()).expect("few") - 1;

@@ -167,7 +167,9 @@ impl DecidedRun {
         if known.state == OperationState::Succeeded {
             self.contradicted.push(known.id);
         }
-        let was_sent = known.attempts > 0 || known.may_be_done();
+        // What was refused has written nothing; others may have, since the plan was made.
+        let was_refused = matches!(known.state, OperationState::Failed | OperationState::Refused) && !known.ambiguous;
+        let was_sent = known.may_be_done() || known.attempts > 0 && !was_refused;
         self.decided.push(DecidedAnew {
             operation: known.id,
             settled: left_out(decision),
@@ -244,9 +246,8 @@ fn withhold_removals(guard: Guard, listed: u64, known: &[KnownOperation], decide
 /// Leaves out what would be changed beyond the limit.
 fn leave_out_beyond(limit: u32, known: &[KnownOperation], decided: &mut [(Held, Listing, Decision)]) {
     let as_they_stand = known.iter().zip(decided.iter()).map(|(known, (.., decision))| {
-        let is_done = matches!(known.state, OperationState::Succeeded | OperationState::Unchanged);
         let Operation { machine, change } = &known.operation;
-        (machine, change.kind(), Standing::of(*decision, is_done))
+        (machine, change.kind(), Standing::of(*decision, earlier(known)))
     });
     let beyond = beyond_limit(&as_they_stand.collect::<Vec<_>>(), limit);
     for ((.., decision), _) in decided.iter_mut().zip(beyond).filter(|(_, is_beyond)| *is_beyond) {

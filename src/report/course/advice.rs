@@ -17,6 +17,8 @@ pub(in crate::report) struct Advice {
     pub(super) command: String,
 }
 
+/// What stood before a command in the advice of older versions, behind words.
+const BEFORE_COMMAND: &str = ", then: ";
 /// What feeds rows back that are in error although they are.
 const SKIP_INVALID: &str = " --skip-invalid";
 
@@ -54,7 +56,9 @@ pub(in crate::report) fn still_to_resume<'a>(stored: Option<&'a str>, repeated_o
 /// The words of an advice that was stored, and its command. In those of older versions a blank is between them.
 pub(in crate::report) fn split_advice(stored: &str) -> (&str, &str) {
     let as_before = || {
-        let (words, command) = stored.split_at(stored.rfind("tagfleet ").unwrap_or(stored.len()));
+        let behind_words = stored.find(BEFORE_COMMAND).map(|at| at + BEFORE_COMMAND.len());
+        let at = behind_words.or_else(|| stored.find("tagfleet ")).unwrap_or(stored.len());
+        let (words, command) = stored.split_at(at);
         (words.trim_end(), command)
     };
     stored.split_once('\n').unwrap_or_else(as_before)
@@ -161,8 +165,9 @@ mod tests {
         let advice = advice(0, &[(Status::Failed, 3)], 3, &target).expect("an advice");
         let stored = advice.stored();
         assert_eq!(split_advice(&stored), (&*advice.words(), &*advice.command));
-        let as_before = "Next: look at x.results.csv, then: tagfleet apply x.failed.csv";
-        assert_eq!(split_advice(as_before), ("Next: look at x.results.csv, then:", "tagfleet apply x.failed.csv"));
+        let as_before = "Next: look at my tagfleet x.results.csv, then: tagfleet apply 'my tagfleet x.failed.csv'";
+        let expected = ("Next: look at my tagfleet x.results.csv, then:", "tagfleet apply 'my tagfleet x.failed.csv'");
+        assert_eq!(split_advice(as_before), expected);
         assert!(is_resuming(&to_resume("R", "").stored()) && is_resuming("Next: tagfleet resume R"));
         assert!(!is_resuming(&stored) && !is_resuming(as_before));
     }

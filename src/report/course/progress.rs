@@ -285,7 +285,8 @@ fn stopping_text(reason: &EndReason, progress: &Progress, time_zone: &TimeZone) 
     let why = match reason {
         EndReason::Interrupted => "Interrupted".to_owned(),
         EndReason::Deadline => match progress.in_the_way {
-            Some((_, Some(next))) => {
+            // The state is awaited for so long, and not until then.
+            Some((cause, Some(next))) if !matches!(cause, WaitCause::State { .. }) => {
                 format!("The next call is permitted at {}, after the deadline", clock_time(next, time_zone))
             }
             _ => "The deadline leaves no time for another call".to_owned(),

@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 use super::row::{AddedCell, RowAnswer, answer_row};
 use super::target::{ResultsError, ResultsTarget, keep_earlier_run, new_file_beside};
 use crate::input::{RESULT_COLUMNS, added_names, records};
-use crate::model::{RETAGGING_PREFIX, Status};
+use crate::model::{AnswerFacts, RETAGGING_PREFIX, Status};
 use crate::outside::Outside;
 use crate::report::files::atomic::{self, is_device, open_device};
 use crate::report::output::screen::Screen;
@@ -126,7 +126,11 @@ async fn each_chunk(
     let unsettled = store.unsettled_operations(run.key).await?;
     while let Some(mut chunk) = store.chunk(run.key, next_row).await? {
         for (id, operation) in &mut chunk.operations {
-            operation.ambiguous |= unsettled.contains(id);
+            if operation.state.is_open() && unsettled.contains(id) {
+                // What an earlier call was answered says nothing of the one that was on its way.
+                operation.ambiguous = true;
+                operation.answer = AnswerFacts::default();
+            }
         }
         let rows = u32::try_from(chunk.input.operations.len()).unwrap_or(u32::MAX);
         take(&chunk)?;

@@ -1,6 +1,7 @@
 //! Taking back: nobody is at the run, what it left open counts, and what others made since stays.
 
 use super::*;
+use crate::api::{Answer, Response};
 use crate::model::DeviceValue;
 
 #[tokio::test(start_paused = true)]
@@ -306,4 +307,43 @@ async fn an_undo_whose_plan_was_made_again_counts_both_readings() {
     let slow = Invocation { answered_after: Some(Duration::from_mins(11)), ..Invocation::default() };
     let said = world.undo(&run, &slow).await.exits(ExitStatus::Done);
     said.says("2 pages of machines");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_goes_back_to_what_was_there_when_it_was_written() {
+    for is_resumed in [true, false] {
+        let world = World::of(12);
+        let rows: String = (1..=12).map(|machine| row(machine, "", "Set", "High")).collect();
+        let body = br#"{"error":{"code":"DisallowedOperation","message":"not allowed"}}"#.to_vec();
+        let refusal = Answer::Response(Response { status: 403, body, ..Response::default() });
+        world.service.is_in_trouble(service::Trouble::Answer(refusal));
+        let left = Invocation {
+            inventory: false,
+            interrupted_after: Some(Duration::from_millis(220)),
+            concurrency: 1,
+            ..Invocation::default()
+        };
+        let run = world.apply(&rows, &left).await.exits(ExitStatus::StoppedEarly);
+        let refused = run.statuses()["failed"];
+        assert!((2..10).contains(&refused), "{}", run.data);
+        let run = run.run_id();
+        // Nobody comes to them, and they say what they said.
+        let at_once = Invocation { interrupted_after: Some(Duration::from_millis(120)), ..left };
+        let said = world.resume(Some(&run), &at_once).await.exits(ExitStatus::StoppedEarly);
+        assert!(said.statuses()["failed"] >= refused, "{}", said.data);
+        world.service.is_in_trouble(None);
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        for machine in 1..=12 {
+            world.service.change(machine, |machine| machine.value = DeviceValue::Low);
+        }
+        let said = if is_resumed {
+            world.resume(Some(&run), &Invocation::default()).await
+        } else {
+            world.apply(&rows, &Invocation::default()).await
+        };
+        assert_eq!(said.exits(ExitStatus::Done).statuses(), [("succeeded".to_owned(), 12)].into());
+        world.undo(&run, &Invocation::default()).await.exits(ExitStatus::Done);
+        let values: Vec<DeviceValue> = (1..=12).map(|machine| world.service.machine(machine).value).collect();
+        assert_eq!(values, [DeviceValue::Low; 12], "{is_resumed}");
+    }
 }

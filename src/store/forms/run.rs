@@ -296,6 +296,13 @@ pub(crate) struct SettledOperation {
     pub reason: Option<(&'static str, Box<str>)>,
 }
 
+impl SettledOperation {
+    /// Whether the limit leaves it out.
+    pub(in crate::store) fn is_beyond_limit(&self) -> bool {
+        matches!(self.reason, Some(("beyond_limit", _)))
+    }
+}
+
 /// An operation and what became of it.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredOperation {

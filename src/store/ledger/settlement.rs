@@ -140,8 +140,8 @@ pub(in crate::store) fn close_unheard_attempts(
         "UPDATE attempt SET ended = coalesce(ended, ?2, assumed_end), verdict = ?3 WHERE attempt_key = ?1",
     )?;
     let mut doubt = transaction.prepare_cached(
-        "UPDATE operation SET ambiguous = 1, attempts = attempts + 1, last_attempt = ?3, error_code = 'interrupted',
-             error_message = 'the run was stopped before the answer came'
+        "UPDATE operation SET ambiguous = 1, attempts = attempts + 1, last_attempt = ?3, http_status = NULL,
+             request_id = NULL, error_code = 'interrupted', error_message = 'the run was stopped before the answer came'
          WHERE run_key = ?1 AND operation_number = ?2 AND state IN (0, 6)",
     )?;
     for (attempt_key, run_key, operations) in attempts {

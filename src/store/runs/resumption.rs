@@ -252,10 +252,12 @@ impl Store {
                          (state IN (0, 6) AND ambiguous = 1))",
                     params![run.0, OperationState::NotAttempted.number()],
                 )?;
+                // It was refused, and not merely left.
+                transaction.execute("UPDATE operation SET state = 3 WHERE run_key = ?1 AND state = 6", [run.0])?;
                 transaction.execute(
                     "UPDATE operation SET state = ?2, error_code = 'undone',
                          error_message = 'the run was undone before this row was reached'
-                     WHERE run_key = ?1 AND (state IN (0, 6) OR (state = ?2 AND ambiguous = 0
+                     WHERE run_key = ?1 AND (state = 0 OR (state = ?2 AND ambiguous = 0
                          AND error_code IN ('beyond_limit', 'inventory_not_read', 'waits_for_add')))",
                     params![run.0, OperationState::NotAttempted.number()],
                 )?;
@@ -324,19 +326,22 @@ impl Store {
                      WHERE run_key = ?1 AND operation_number = ?2",
                 )?;
                 let mut try_again = transaction.prepare_cached(&format!(
-                    "UPDATE operation SET state = 6, finished_at = NULL, unlisted = ?3, found = found || '|' || ?4
+                    "UPDATE operation SET state = ?6, finished_at = ?7, unlisted = ?3, found = found || '|' || ?4,
+                         before = coalesce(?5, before)
                      WHERE {WAS_REFUSED}"
                 ))?;
                 for one in &decided {
-                    let found = one.found.words();
-                    if one.settled.is_none()
-                        && try_again.execute(params![run.0, one.operation.0, one.unlisted, found])? > 0
-                    {
+                    let (found, before) = (one.found.words(), one.before.and_then(Held::as_str));
+                    // That it was refused stays true where the limit leaves it out.
+                    let is_left_out = one.settled.as_ref().is_some_and(SettledOperation::is_beyond_limit);
+                    let state = if is_left_out { OperationState::Failed } else { OperationState::Refused };
+                    let (state, at) = (state.number(), is_left_out.then_some(now));
+                    let refused = params![run.0, one.operation.0, one.unlisted, found, before, state, at];
+                    if (one.settled.is_none() || is_left_out) && try_again.execute(refused)? > 0 {
                         continue;
                     }
                     let state = one.settled.as_ref().map_or(OperationState::Pending, |settled| settled.state);
                     let reason = one.settled.as_ref().and_then(|settled| settled.reason.as_ref());
-                    let before = one.before.and_then(Held::as_str);
                     statement.execute(params![
                         run.0,
                         one.operation.0,

@@ -122,7 +122,12 @@ impl Claim<'_> {
             .log
             .changes(&self.slot)
             .any(|change| change.index < taking.index && change.call.is_some() && self.wish.holds(change.after));
-        if !was_seen && !was_written {
+        // Where it was so already, the service's answer to a write of ours showed it.
+        let was_answered = self.writes.iter().any(|write| {
+            matches!(write.answered, Some((answered, _, Reply::Shown(machines)))
+                if answered < taking.index && machines.contains(&self.slot.machine) && write.wish == self.wish)
+        });
+        if !was_seen && !was_written && !was_answered {
             return Some("nothing that the program saw or did ever showed it so".into());
         }
         // "Unchanged" speaks of the list by which it was decided; what is read once calls are made is about those.

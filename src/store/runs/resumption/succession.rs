@@ -110,16 +110,19 @@ fn carry_operation(
             transaction
                 .prepare_cached(&format!(
                     "UPDATE operation SET (state, http_status, error_code, error_message, request_id) =
-                         (SELECT 6, http_status, error_code, error_message, request_id FROM operation WHERE {WAS_REFUSED})
-                     WHERE run_key = ?3 AND operation_number = ?4 AND state = 0
+                         (SELECT CASE operation.state WHEN 0 THEN 6 ELSE 3 END, http_status, error_code, error_message,
+                              request_id FROM operation AS old WHERE {WAS_REFUSED})
+                     WHERE run_key = ?3 AND operation_number = ?4
+                         AND (state = 0 OR state = 5 AND error_code = 'beyond_limit')
                          AND EXISTS (SELECT 1 FROM operation WHERE {WAS_REFUSED})"
                 ))?
                 .execute(params![from.0, old.0, to.0, new.0])?;
             transaction
                 .prepare_cached(
                     "UPDATE operation SET (ambiguous, attempts, last_attempt, before, found, other_forms) =
-                         (SELECT ambiguous, attempts, last_attempt, before, found,
-                              coalesce(other_forms, operation.other_forms)
+                         (SELECT ambiguous, attempts, last_attempt,
+                              CASE WHEN state IN (3, 6) AND ambiguous = 0 THEN coalesce(operation.before, before) ELSE before END,
+                              found, coalesce(other_forms, operation.other_forms)
                           FROM operation AS old WHERE run_key = ?1 AND operation_number = ?2)
                      WHERE run_key = ?3 AND operation_number = ?4",
                 )?
