@@ -103,13 +103,12 @@ fn without_what_differs(text: &str, folder: &Folder) -> String {
         (r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? UTC", "DATE TIME UTC"),
         (r"\d\d:\d\d:\d\d UTC", "TIME UTC"),
         // Late in the day it is tomorrow.
-        (r"next call DATE TIME", "next call TIME"),
+        (r"(next call|permitted at|whole again at) DATE TIME", "$1 TIME"),
         (r"Time: \d+\.\d s.*", "Time: HOW LONG."),
         (r"in \d+\.\d s, if", "in HOW LONG, if"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
         // Columns are as wide as what differs.
         (r"(?m)^([a-z-]+| {4}[A-Za-z-]+(?: [a-z]+)*) {2,}(\S.*?) {2,}", "$1  $2  "),
-        (r"whole again at (DATE )?TIME", "whole again at TIME"),
         (r"\d+ MiB free", "SIZE free"),
         (r"SQLite \d\S+, form \d+", "SQLite VERSION, form NUMBER"),
         (r"Size {9}\d+ KiB", "Size         SOME KiB"),
