@@ -82,7 +82,8 @@ pub(crate) fn beyond_limit<Machine: Eq + Hash>(
                 continue;
             }
             // Each add gets its place, if there is one, before the remove is thought of.
-            let all_go = adds.to_be_made.iter().fold(true, |all_go, add| places.give(*add) && all_go);
+            let going = adds.to_be_made.iter().filter(|add| places.give(**add)).count();
+            let all_go = going == adds.to_be_made.len();
             if all_go && adds.is_one_missing {
                 places.pass(number);
             } else if all_go {
