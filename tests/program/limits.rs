@@ -61,33 +61,51 @@ fn too_many_errors_stop_the_run() {
     assert_eq!(server.requests().len(), 6);
 }
 
+/// Seven rows that the service refuses, of which a run that stopped early has sent three.
+fn stopped_after_three(server: &StandIn) -> Folder {
+    let folder = Folder::new();
+    let rehearsal = Rehearsal::at_stand_in(server).in_folder(&folder).rows(&rows_adding("A", 7));
+    let outcome = rehearsal.with("--max-errors 2 --concurrency 1").run().exits(5);
+    assert_eq!((outcome.count("failed"), outcome.count("not_attempted")), (3, 4));
+    folder
+}
+
+/// What the object says after another command in the folder.
+fn once_more(server: &StandIn, folder: &Folder, command: &str, options: &str) -> Value {
+    let mut again = folder.command();
+    let always = "--yes --no-inventory --no-bulk --quota off --concurrency 1 --json";
+    let words = [command, options, always].map(|words| words.split(' ')).into_iter().flatten();
+    again.envs(server.variables()).args(words);
+    let ended = Program::start(again, None, true).end();
+    serde_json::from_slice(&ended.output).unwrap_or_else(|error| panic!("{error}: {}", ended.messages))
+}
+
 #[test]
 fn what_was_refused_says_so_until_it_is_tried_again_and_a_run_of_which_nothing_else_is_left_is_over() {
-    for command in ["resume", "apply input.csv"] {
-        let (server, folder) = (refuses_everything(), Folder::new());
-        let options = "--max-errors 2 --concurrency 1 --json";
-        let rehearsal = Rehearsal::at_stand_in(&server).in_folder(&folder).rows(&rows_adding("A", 7));
-        let outcome = rehearsal.with(options).run().exits(5);
-        assert_eq!((outcome.count("failed"), outcome.count("not_attempted")), (3, 4));
-        let again = || {
-            let mut again = folder.command();
-            again.envs(server.variables()).args(command.split(' ')).args(options.split(' '));
-            again.args(["--yes", "--no-inventory", "--no-bulk", "--quota", "off"]);
-            let ended = Program::start(again, None, true).end();
-            assert_eq!(ended.status, Some(5), "{}", ended.messages);
-            serde_json::from_slice::<Value>(&ended.output).expect("an object")
-        };
+    for command in ["apply input.csv", "resume"] {
+        let server = refuses_everything();
+        let folder = stopped_after_three(&server);
         for (failed, not_attempted, open, next) in [(6, 1, 4, "tagfleet resume "), (7, 0, 0, "tagfleet apply ")] {
-            let summary = again();
-            let counts = json!([failed, not_attempted, open]);
-            let status = &summary["status"];
-            assert_eq!(json!([status["failed"], status["not_attempted"], summary["open"]]), counts, "{summary}");
-            assert_eq!(
-                (&summary["causes"][0]["http_status"], &summary["causes"][0]["count"]),
-                (&json!(400), &json!(failed))
-            );
+            let summary = once_more(&server, &folder, command, "--max-errors 2");
+            let (status, cause) = (&summary["status"], &summary["causes"][0]);
+            let said = json!([summary["exit_status"], status["failed"], status["not_attempted"], summary["open"]]);
+            assert_eq!(said, json!([5, failed, not_attempted, open]), "{summary}");
+            assert_eq!(json!([cause["http_status"], cause["count"]]), json!([400, failed]), "{summary}");
             assert!(summary["next"].as_str().is_some_and(|command| command.starts_with(next)), "{summary}");
         }
+    }
+}
+
+#[test]
+fn a_limit_goes_to_what_was_never_sent_and_what_it_leaves_out_still_says_that_it_was_refused() {
+    for command in ["apply input.csv", "resume"] {
+        let server = refuses_everything();
+        let folder = stopped_after_three(&server);
+        let summary = once_more(&server, &folder, command, "--max-errors 100% --limit 2");
+        let (status, cause) = (&summary["status"], &summary["causes"][0]);
+        assert_eq!(json!([status["failed"], status["not_attempted"]]), json!([5, 2]), "{summary}");
+        assert_eq!(json!([cause["code"], cause["count"]]), json!(["InvalidInput", 5]), "{summary}");
+        assert_eq!((&summary["exit_status"], server.requests().len()), (&json!(1), 5), "{summary}");
     }
 }
 
