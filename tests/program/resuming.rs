@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::Signal;
 
@@ -10,6 +11,8 @@ use crate::machines::{id, rows_adding};
 use crate::process::{Ended, Program, wait_until};
 use crate::rehearsal::{Folder, Rehearsal, Running};
 use crate::sandbox_server::Sandbox;
+use crate::stand_in::{Reply, StandIn};
+use crate::table::{Row, Table};
 
 /// Rows of a run that is to be left in its middle.
 const ROWS: u32 = 120;
@@ -205,4 +208,33 @@ fn rows_that_another_command_has_left_over_are_read_next_as_they_were_read_first
     assert_eq!(ended.status, Some(0), "{}", ended.messages);
     let ended = command(&sandbox, &folder, &format!("report {run} --json"));
     assert_eq!(ended.object().get("next"), Some(&serde_json::Value::Null), "{}", ended.object());
+}
+
+#[test]
+fn what_an_earlier_call_was_answered_is_no_answer_to_the_one_that_was_on_its_way() {
+    let calls = AtomicUsize::new(0);
+    let server = StandIn::answering(move |_request| {
+        if calls.fetch_add(1, Ordering::SeqCst) < 2 {
+            Reply::json(400, r#"{"error": {"code": "InvalidInput", "message": "no"}}"#)
+        } else {
+            Reply::Silence
+        }
+    });
+    let folder = Folder::new();
+    let rehearsal = Rehearsal::at_stand_in(&server).in_folder(&folder).rows(&rows_adding("A", 2));
+    let outcome = rehearsal.with("--max-errors 0 --concurrency 1 --json").run().exits(5);
+    let run = outcome.summary()["run_id"].as_str().expect("a run").to_owned();
+    let mut resume = folder.command();
+    let options = ["--yes", "--no-inventory", "--no-bulk", "--quota", "off", "--concurrency", "1"];
+    resume.envs(server.variables()).args(["resume", &run]).args(options).args(["--max-errors", "100%"]);
+    let resuming = Program::start(resume, None, true);
+    // The one that was never sent is refused, too, and the other one is on its way.
+    server.waits_for_requests(3);
+    resuming.signal(Signal::KILL);
+    resuming.end();
+    assert_eq!(folder.run(&["results", &run, "-o", "again.csv"]).status, Some(0));
+    let results = Table::read(&folder.read("again.csv").expect("results"), ',');
+    let told = |row: &Row| [&row["status"], &row["http_status"], &row["error_code"]].join(" ");
+    let rows: BTreeSet<String> = results.rows.iter().map(told).collect();
+    assert_eq!(rows, ["failed 400 InvalidInput".to_owned(), "unknown  interrupted".to_owned()].into());
 }
