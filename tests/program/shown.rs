@@ -305,7 +305,7 @@ fn what_is_asked_before_a_night() {
         .typed("tagfleet state")
         .typed("tagfleet config")
         .agreed("before-a-night");
-    without_secret.about("Nothing says how to sign in.").typed("tagfleet check").agreed("check-without-a-secret");
+    without_secret.about("There is no secret.").typed("tagfleet check --auth secret").agreed("check-without-a-secret");
 }
 
 #[test]
