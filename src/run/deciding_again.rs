@@ -167,9 +167,8 @@ impl DecidedRun {
         if known.state == OperationState::Succeeded {
             self.contradicted.push(known.id);
         }
-        // What was refused has written nothing; others may have, since the plan was made.
-        let was_refused = matches!(known.state, OperationState::Failed | OperationState::Refused) && !known.ambiguous;
-        let was_sent = known.may_be_done() || known.attempts > 0 && !was_refused;
+        // What was refused, or put off, has written nothing, and others may have since the plan was made.
+        let was_sent = known.may_be_done();
         self.decided.push(DecidedAnew {
             operation: known.id,
             settled: left_out(decision),
