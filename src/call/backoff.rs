@@ -34,15 +34,15 @@ pub(super) fn before_probe(number: u32, fraction: f64) -> Duration {
 /// one was waited for and did not help, at least a growing one of our own, which is no longer than the run may still be
 /// refused. Jitter only adds, so that nobody calls before the time that was named.
 pub(super) fn after_throttling(named: Option<Duration>, streak: u32, left: Duration, fraction: f64) -> Duration {
-    let own_step = |number| own_step(number).min(left.max(SHORTEST_THROTTLED_WAIT));
+    let growing = |number| own_step(number).min(left.max(SHORTEST_THROTTLED_WAIT));
     let wait = match named {
         Some(named) => {
             let believed = named.clamp(SHORTEST_THROTTLED_WAIT, LONGEST_BELIEVED_WAIT);
             let broken_promises = streak.saturating_sub(1);
-            let own = if broken_promises == 0 { Duration::ZERO } else { own_step(broken_promises) };
+            let own = if broken_promises == 0 { Duration::ZERO } else { growing(broken_promises) };
             believed.max(own)
         }
-        None => own_step(streak),
+        None => growing(streak),
     };
     let jitter = (wait / 10).min(Duration::from_secs(2));
     wait + jitter.mul_f64(fraction.clamp(0.0, 1.0))

@@ -75,13 +75,12 @@ impl AdviceInput<'_> {
         if self.totals.failed_rows == 0 || self.totals.lacks_orders {
             return None;
         }
-        let count = |statuses: &[Status]| statuses.iter().map(|status| self.totals.count(*status)).sum::<u64>();
-        let (invalid, others) = (count(&[Status::Invalid]), count(&[Status::Failed, Status::Unknown]));
-        let fix = || format!("fix the invalid rows in {} ({} says why)", shown(failed), shown(results));
-        let first = match (invalid > 0, others > 0) {
-            (true, _) => Some(fix()),
-            (false, true) => Some(format!("look at {}", shown(results))),
-            (false, false) => None,
+        let invalid = self.totals.count(Status::Invalid);
+        let went_wrong = self.totals.count(Status::Failed) + self.totals.count(Status::Unknown);
+        let first = if invalid > 0 {
+            Some(format!("fix the invalid rows in {} ({} says why)", shown(failed), shown(results)))
+        } else {
+            (went_wrong > 0).then(|| format!("look at {}", shown(results)))
         };
         // Rows that were fixed are not to be skipped.
         let is_of_invalid = self.totals.failed_rows == invalid;

@@ -281,14 +281,9 @@ impl Store {
                          error_message = NULL, request_id = NULL, after = NULL
                      WHERE run_key = ?1 AND operation_number = ?2",
                 )?;
-                let mut try_again = transaction.prepare_cached(&format!(
-                    "UPDATE operation SET state = 6, finished_at = NULL WHERE {WAS_REFUSED}"
-                ))?;
                 for operation in operations {
                     note_history(transaction, run, run, operation, "state = 1")?;
-                    if try_again.execute(params![run.0, operation.0])? == 0 {
-                        reopen.execute(params![run.0, operation.0])?;
-                    }
+                    reopen.execute(params![run.0, operation.0])?;
                 }
                 Ok(())
             })
@@ -332,12 +327,23 @@ impl Store {
                 ))?;
                 for one in &decided {
                     let (found, before) = (one.found.words(), one.before.and_then(Held::as_str));
-                    // That it was refused stays true where the limit leaves it out.
-                    let is_left_out = one.settled.as_ref().is_some_and(SettledOperation::is_beyond_limit);
-                    let state = if is_left_out { OperationState::Failed } else { OperationState::Refused };
-                    let (state, at) = (state.number(), is_left_out.then_some(now));
-                    let refused = params![run.0, one.operation.0, one.unlisted, found, before, state, at];
-                    if (one.settled.is_none() || is_left_out) && try_again.execute(refused)? > 0 {
+                    // Neither what is to be sent nor what the limit leaves out has been tried again since it was refused.
+                    let untried = match &one.settled {
+                        None => Some((OperationState::Refused, None)),
+                        Some(settled) if settled.is_beyond_limit() => Some((OperationState::Failed, Some(now))),
+                        Some(_) => None,
+                    };
+                    if let Some((state, at)) = untried
+                        && try_again.execute(params![
+                            run.0,
+                            one.operation.0,
+                            one.unlisted,
+                            found,
+                            before,
+                            state.number(),
+                            at
+                        ])? > 0
+                    {
                         continue;
                     }
                     let state = one.settled.as_ref().map_or(OperationState::Pending, |settled| settled.state);
