@@ -324,6 +324,28 @@ mod tests {
     use crate::quota::Quota;
 
     #[test]
+    fn a_deadline_says_when_the_next_call_would_have_been_permitted_if_that_is_known() {
+        let next: Timestamp = "2020-05-01T14:05:10Z".parse().expect("a time");
+        let text = |in_the_way| {
+            let progress = Progress { in_the_way, ..Progress::default() };
+            stopping_text(&EndReason::Deadline, &progress, &TimeZone::UTC).expect("a text")
+        };
+        let unknown = "The deadline leaves no time for another call: no new calls.";
+        for (in_the_way, expected) in [
+            (
+                Some((WaitCause::Throttled, Some(next))),
+                "The next call is permitted at 2020-05-01 14:05 UTC, after the deadline: no new calls.",
+            ),
+            (Some((WaitCause::Throttled, None)), unknown),
+            // The state is waited for until then, and may be back at any moment.
+            (Some((WaitCause::State { since: next }, Some(next))), unknown),
+            (None, unknown),
+        ] {
+            assert_eq!(text(in_the_way), expected, "{in_the_way:?}");
+        }
+    }
+
+    #[test]
     fn every_wait_to_try_again_says_why_and_which_try_comes_when() {
         let next: Timestamp = "2020-05-01T14:05:10Z".parse().expect("a time");
         let line = |why, number, most| {
