@@ -353,3 +353,23 @@ fn a_browser_shows_the_page_without_a_fault_at_any_width_light_dark_and_printed(
     }
     assert_eq!(papers.len(), 2, "light is not dark");
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_said_of_the_rows_of_a_run_that_is_under_way_is_so() {
+    let server = StandIn::answering(|_request| Reply::Silence);
+    let folder = Folder::new();
+    let rehearsal = Rehearsal::at_stand_in(&server).in_folder(&folder).rows("#1,A,Add,\n#2,A,Add,\n");
+    let running = rehearsal.with("--concurrency 1").start();
+    server.waits_for_requests(1);
+    let listed: Value = serde_json::from_slice(&folder.run(&["runs", "--json"]).output).expect("an object");
+    let report = object(&folder, &run_id(&listed["runs"][0]));
+    let causes = report["causes"].as_array().expect("a list");
+    let mut told: Vec<(&Value, &Value)> = causes.iter().map(|cause| (&cause["message"], &cause["hint"])).collect();
+    told.sort_by_key(|(message, _)| message.to_string());
+    let nothing = Value::Null;
+    let expected = ["the outcome of this row is not known", "this row was not reached"].map(Value::from);
+    assert_eq!(told, [(&expected[0], &nothing), (&expected[1], &nothing)], "{report}");
+    running.program().signal(rustix::process::Signal::KILL);
+    running.end();
+}

@@ -14,8 +14,9 @@ use crate::model::{Bucket, Change, TagAction, TagNumber};
 use crate::outside::{Outside, shell_word};
 use crate::quota::QuotaScope;
 use crate::report::course::advice::{is_resuming, still_to_resume, to_resume};
+use crate::report::course::summary::error_hint;
 use crate::report::results::target::{ResultsError, ResultsTarget};
-use crate::report::results::writing::{Totals, tally};
+use crate::report::results::writing::{ErrorKey, Totals, tally};
 use crate::store::{CallRecord, KeptLimit, Reader, RunCondition, RunDetails, RunSession, StoreError, StoredRun};
 
 /// The windows that are looked at where no quota was kept.
@@ -162,6 +163,11 @@ impl Figures {
     /// Whether somebody is at it.
     pub(super) const fn is_under_way(&self) -> bool {
         matches!(self.details.entry.condition, RunCondition::Preparing | RunCondition::Running)
+    }
+
+    /// What to do about rows that are not done; nothing while their run is under way.
+    pub(super) fn hint(&self, key: &ErrorKey) -> Option<&'static str> {
+        error_hint(key).filter(|_| !self.is_under_way())
     }
 
     /// The session that ended last, if it did.

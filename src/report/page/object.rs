@@ -14,7 +14,7 @@ use crate::model::{Bucket, Status};
 use crate::outside::Outside;
 use crate::report::course::advice::split_advice;
 use crate::report::course::summary::cause_object;
-use crate::report::output::frame::written;
+use crate::report::output::frame::{joined, written};
 
 /// The object, but for what every one of them has.
 pub(super) fn object(figures: &Figures) -> Value {
@@ -116,7 +116,8 @@ fn breakdown<Name>(breakdown: &Breakdown<Name>, name: impl Fn(&Name) -> Option<S
 
 /// Why rows are not done.
 pub(super) fn causes(figures: &Figures) -> Vec<Value> {
-    figures.totals.errors.iter().map(cause_object).collect()
+    let causes = figures.totals.errors.iter();
+    causes.map(|(key, group)| joined(cause_object((key, group)), json!({ "hint": figures.hint(key) }))).collect()
 }
 
 fn answers(figures: &Figures) -> Vec<Value> {

@@ -15,7 +15,7 @@ use crate::model::{Bucket, Status};
 use crate::outside::Outside;
 use crate::quota;
 use crate::report::course::spent::{is_window, named_text};
-use crate::report::course::summary::{error_hint, status_text};
+use crate::report::course::summary::status_text;
 use crate::report::results::writing::{ErrorGroup, ErrorKey};
 use crate::words::{counted, describe_duration, group_digits, second};
 
@@ -250,7 +250,7 @@ pub(super) fn causes(figures: &Figures) -> Markup {
                                 b { (Outside::new(&key.code).line()) }
                                 @if let Some(status) = key.http_status { " (HTTP " (status) ")" }
                                 ", " (status_text(key.status)) ": " (Outside::new(&group.message).line())
-                                @if let Some(hint) = error_hint(key) { p class="soft" { "What to do: " (hint) "." } }
+                                @if let Some(hint) = figures.hint(key) { p class="soft" { "What to do: " (hint) "." } }
                             }
                             td class="n" { (group_digits(u64::from(group.example_row))) }
                         }

@@ -98,11 +98,11 @@ pub(super) fn answer_row(place: u32, operations: &[OperationId], chunk: &StoredC
     let (mut error_code, mut error_message) = (text(&answer.error_code), text(&answer.error_message));
     if status == Status::NotAttempted && error_code.is_empty() {
         error_code = "not_attempted".into();
-        error_message = "the run ended before this row was reached".into();
+        error_message = "this row was not reached".into();
     }
     if status == Status::Unknown && error_code.is_empty() {
         error_code = "interrupted".into();
-        error_message = "the run ended before the outcome of this row was known".into();
+        error_message = "the outcome of this row is not known".into();
     }
     RowAnswer {
         status,
