@@ -114,25 +114,36 @@ impl<T: Transport> Run<'_, T> {
         let mut report = (ProgressReport::new(context.screen.clone(), context.quiet), context.live_status.clone());
         let (transport, clock, stop_requests) =
             (Arc::clone(&tenant.transport), tenant.clock.clone(), &mut context.stop_requests);
-        let (mut reason, progress) =
+        let (reason, progress) =
             dispatch(transport, &tenant.store, clock, *key, settings, &mut report, stop_requests).await?;
-        if let Err(error) = self.note_end(&reason, &context.screen).await {
-            reason = EndReason::StoreFailed(error);
-        }
+        let reason = self.note_end(reason, &context.screen).await.unwrap_or_else(EndReason::StoreFailed);
         Ok((reason, progress))
     }
 
-    /// Notes in the state that the calls are over. Where nothing can be stored any more, the run stays as it is.
-    async fn note_end(&self, reason: &EndReason, screen: &Screen) -> Result<(), StoreError> {
+    /// Notes in the state that the calls are over, and why. Where nothing can be stored any more, the run stays as it is.
+    async fn note_end(&self, reason: EndReason, screen: &Screen) -> Result<EndReason, StoreError> {
+        if matches!(reason, EndReason::StoreFailed(_)) {
+            return Ok(reason);
+        }
+        let Self { tenant: Tenant { store, .. }, key, .. } = self;
+        let reason = match reason {
+            // Whoever wanted it to stop came when everything was done.
+            EndReason::Interrupted | EndReason::Halted | EndReason::Deadline
+                if store.open_operations(*key).await? == 0 =>
+            {
+                EndReason::Finished
+            }
+            reason => reason,
+        };
         let state = match reason {
-            EndReason::StoreFailed(_) => return Ok(()),
             EndReason::Finished => RunState::Finished,
-            EndReason::TooManyErrors if self.tenant.store.end_refused(self.key).await? => RunState::Finished,
+            EndReason::TooManyErrors if store.end_refused(*key).await? => RunState::Finished,
             _ => RunState::Stopped,
         };
-        self.give_way(reason, screen).await?;
-        self.tenant.store.set_run_state(self.key, state).await?;
-        self.tenant.store.look_through().await
+        self.give_way(&reason, screen).await?;
+        store.set_run_state(*key, state).await?;
+        store.look_through().await?;
+        Ok(reason)
     }
 
     /// What the run found so, another run of ours may have changed meanwhile: nothing was sent that would keep it so.

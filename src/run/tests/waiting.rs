@@ -140,3 +140,18 @@ async fn a_service_that_never_answered_is_tried_for_no_longer_than_an_outage_may
         assert!((max_outage..max_outage + Duration::from_secs(1)).contains(&took), "{inventory} {seconds}: {took:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_wants_a_run_to_end_when_its_last_calls_are_on_their_way_finds_it_finished() {
+    // The list takes 100 ms, and then four calls at a time do.
+    let during_the_first_four = Some(Duration::from_millis(150));
+    let interrupted = Invocation { interrupted_after: during_the_first_four, ..Invocation::default() };
+    let late = Invocation { deadline: during_the_first_four, ..Invocation::default() };
+    for how in [interrupted, late] {
+        let world = World::of(5);
+        let said = world.apply(&adding("A", 4), &how).await.exits(ExitStatus::Done);
+        assert!(!said.messages.contains("stopped early"), "{}", said.messages);
+        world.apply(&adding("B", 5), &how).await.exits(ExitStatus::StoppedEarly).says("tagfleet resume");
+        assert_eq!([world.service.tagged("A"), world.service.tagged("B")], [4, 4]);
+    }
+}
