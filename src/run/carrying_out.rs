@@ -126,20 +126,16 @@ impl<T: Transport> Run<'_, T> {
             return Ok(reason);
         }
         let Self { tenant: Tenant { store, .. }, key, .. } = self;
+        if matches!(reason, EndReason::TooManyErrors) {
+            store.end_refused(*key).await?;
+        }
+        let is_done = matches!(reason, EndReason::Finished) || store.open_operations(*key).await? == 0;
         let reason = match reason {
             // Whoever wanted it to stop came when everything was done.
-            EndReason::Interrupted | EndReason::Halted | EndReason::Deadline
-                if store.open_operations(*key).await? == 0 =>
-            {
-                EndReason::Finished
-            }
+            EndReason::Interrupted | EndReason::Halted | EndReason::Deadline if is_done => EndReason::Finished,
             reason => reason,
         };
-        let state = match reason {
-            EndReason::Finished => RunState::Finished,
-            EndReason::TooManyErrors if store.end_refused(*key).await? => RunState::Finished,
-            _ => RunState::Stopped,
-        };
+        let state = if is_done { RunState::Finished } else { RunState::Stopped };
         self.give_way(&reason, screen).await?;
         store.set_run_state(*key, state).await?;
         store.look_through().await?;

@@ -97,6 +97,19 @@ fn what_was_refused_says_so_until_it_is_tried_again_and_a_run_of_which_nothing_e
 }
 
 #[test]
+fn a_run_of_which_nothing_is_left_sends_nothing_when_it_is_resumed_by_its_name_however_it_ended() {
+    let server = refuses_everything();
+    let folder = Folder::new();
+    let outcome =
+        Rehearsal::at_stand_in(&server).in_folder(&folder).rows("#1,A,Add,").with("--max-errors 0 --json").run();
+    let summary = outcome.exits(5).summary();
+    assert_eq!(json!([summary["ended"], summary["open"]]), json!(["too_many_errors", 0]));
+    let run = summary["run_id"].as_str().expect("its name");
+    let again = once_more(&server, &folder, &format!("resume {run}"), "--max-errors 0");
+    assert_eq!(json!([again["exit_status"], again["open"], server.requests().len()]), json!([1, 0, 1]), "{again}");
+}
+
+#[test]
 fn a_limit_goes_to_what_was_never_sent_and_what_it_leaves_out_still_says_that_it_was_refused() {
     for command in ["apply input.csv", "resume"] {
         let server = refuses_everything();
