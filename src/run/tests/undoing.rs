@@ -3,6 +3,7 @@
 use super::*;
 use crate::api::{Answer, Response};
 use crate::model::DeviceValue;
+use crate::store::OperationState;
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_a_living_process_is_at_is_not_undone() {
@@ -373,4 +374,22 @@ async fn what_was_done_and_is_done_again_goes_back_to_what_was_there_before_the_
     world.undo(&run, &Invocation::default()).await.exits(ExitStatus::Done);
     let values: Vec<DeviceValue> = (1..=12).map(|machine| world.service.machine(machine).value).collect();
     assert_eq!(values, [DeviceValue::Normal; 12]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_said_to_be_left_of_an_undo_over_which_its_run_was_asked_for_again() {
+    let world = World::of(6);
+    let run = world.apply(&adding("A", 6), &Invocation::default()).await.exits(ExitStatus::Done).run_id();
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    let dying = Invocation { dies_after: Some(Duration::from_millis(350)), concurrency: 1, ..Invocation::default() };
+    assert!(world.undo_or_die(&run, &dying).await.is_none());
+    let stored = async || world.store().await.runs().await.expect("runs");
+    let [undo, _run] = stored().await.try_into().expect("two");
+    assert!(undo.operations.contains_key(&OperationState::Pending), "{undo:?}");
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    world.apply(&adding("A", 6), &Invocation::default()).await.exits(ExitStatus::Done);
+    let [_apply, undo, _run] = stored().await.try_into().expect("three");
+    let states: Vec<OperationState> = undo.operations.keys().copied().collect();
+    let over = [OperationState::Succeeded, OperationState::Unknown, OperationState::NotAttempted];
+    assert_eq!((undo.condition.as_str(), &states[..]), ("finished", &over[..]), "{undo:?}");
 }

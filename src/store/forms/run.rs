@@ -134,6 +134,15 @@ impl OperationState {
         }
     }
 
+    /// The state under which it is counted once nobody sends it any more.
+    pub(in crate::store) const fn once_over(self) -> Self {
+        match self {
+            Self::Pending => Self::NotAttempted,
+            Self::Refused => Self::Failed,
+            _ => self,
+        }
+    }
+
     /// The number in the database.
     pub(in crate::store) const fn number(self) -> u8 {
         match self {

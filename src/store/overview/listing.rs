@@ -209,7 +209,7 @@ fn read_entry(
     let state: String = row.get(3)?;
     let state = RunState::from_name(&state).ok_or_else(|| damaged(3, "the state of a run"))?;
     let is_alive = !row.get::<bool>(16)? && !dead.contains(&row.get(12)?);
-    let operations = count_operations(transaction, RunKey(run_key), is_alive)?;
+    let mut operations = count_operations(transaction, RunKey(run_key), is_alive)?;
     let is_under_way = is_alive && matches!(state, RunState::Running | RunState::Revisited);
     let has_open_operations = !is_under_way && open_operations(transaction, RunKey(run_key), open)? > 0;
     if state != RunState::Preparing {
@@ -218,10 +218,17 @@ fn read_entry(
     let invalid_rows = transaction
         .prepare_cached("SELECT count(*) FROM row_problem WHERE run_key = ?1")?
         .query_row([run_key], |row| row.get(0))?;
+    let condition = RunCondition::of(state, is_alive, has_open_operations);
+    if condition == RunCondition::Finished {
+        // Also where a later run has taken what was still to be sent: nobody sends that any more.
+        for (state, count) in std::mem::take(&mut operations) {
+            *operations.entry(state.once_over()).or_default() += count;
+        }
+    }
     Ok(RunEntry {
         run_id: row.get(1)?,
         kind: row.get(2)?,
-        condition: RunCondition::of(state, is_alive, has_open_operations),
+        condition,
         tenant: row.get(4)?,
         app: row.get(5)?,
         host: row.get(6)?,
