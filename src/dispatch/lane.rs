@@ -367,7 +367,10 @@ impl Lane {
         }
         let named = others.len() < count;
         match (handling, purpose) {
-            (Handling::Search { .. }, Purpose::Trial { search, .. }) => {
+            (Handling::Search { in_doubt }, Purpose::Trial { search, .. }) => {
+                if let Some((_, isolation)) = self.searches.get_mut(&search).filter(|_| in_doubt) {
+                    isolation.doubt();
+                }
                 let end = if named { TrialEnd::Named(others) } else { TrialEnd::Refused(others) };
                 self.go_on(search, end, limit);
             }

@@ -88,8 +88,14 @@ impl<Member> Isolation<Member> {
 
     /// The same where the service may refuse every bulk call, whatever it holds. So first one is tried alone, until one is
     /// accepted, and then two together: where those are refused and each is accepted alone, it is so.
-    pub(crate) fn in_doubt(self) -> Self {
-        Self { is_doubtful: true, ..self }
+    pub(crate) fn in_doubt(mut self) -> Self {
+        self.doubt();
+        self
+    }
+
+    /// From now on so, as a trial was refused like that.
+    pub(crate) const fn doubt(&mut self) {
+        self.is_doubtful = true;
     }
 
     /// The same where the named were taken out: nothing is known of the others.

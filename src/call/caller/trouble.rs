@@ -8,7 +8,7 @@ use crate::api::sign_in::SignInError;
 use crate::api::{Answer, ApiRequest, TokenGeneration, Transport};
 use crate::call::effect::Next;
 use crate::call::gate::Turn;
-use crate::call::judge::{FailReason, History, RetryReason, SplitReason, Verdict};
+use crate::call::judge::{FailReason, History, RetryReason, Verdict};
 use crate::call::memory::{BeforeNext, Memory};
 use crate::call::outage::{Attempted, CallSubject, HealthSignal, Pause, sign};
 use crate::call::{
@@ -50,14 +50,15 @@ impl<T: Transport> Caller<T> {
                 self.was_reached.store(true, Ordering::Relaxed);
             }
         }
-        // A machine that is unknown, or a request that is wrong, is told only to those who may call. Who may read may
-        // not yet write.
-        let accepted = matches!(verdict, Verdict::Done { .. } | Verdict::Accepted { .. } | Verdict::Answered { .. })
-            || matches!(
-                verdict,
-                Verdict::Split { why: SplitReason::BadMachines { .. } | SplitReason::TooMany { .. }, .. }
-            )
-            || matches!(verdict, Verdict::Fail { why, .. } if !matches!(why, FailReason::Forbidden | FailReason::Disallowed));
+        // Nobody knows whether the service looks for a machine, or at a request, before it looks at who is asking. Who may read
+        // may not yet write.
+        let accepted = matches!(
+            verdict,
+            Verdict::Done { .. }
+                | Verdict::Accepted { .. }
+                | Verdict::Answered { .. }
+                | Verdict::Fail { why: FailReason::NotApplied, .. }
+        );
         if accepted && !call.request.is_read() {
             self.service_accepted.store(true, Ordering::Release);
         }

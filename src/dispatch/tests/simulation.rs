@@ -139,6 +139,8 @@ enum Refusal {
     Disallowed,
     /// 403 as for an app without permission.
     Forbidden,
+    /// 404: the machine is not known.
+    Gone,
 }
 
 impl Refusal {
@@ -147,6 +149,9 @@ impl Refusal {
             Self::Fails => Mishap::refusing(500, "InternalServerError", "failed"),
             Self::Disallowed => Mishap::refusing(403, "DisallowedOperation", "a rule stands against it"),
             Self::Forbidden => Mishap::refusing(403, "Forbidden", "roles are missing"),
+            Self::Gone => {
+                Mishap::refusing(404, "ResourceNotFound", &format!("Machine {} was not found", machine(number)))
+            }
         };
         mishap.on(&WRITES).at(machine(number).to_string())
     }
