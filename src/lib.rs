@@ -108,6 +108,14 @@
 //! and a short history, and `TAGFLEET_HISTORY_SEED=n` replays it. What people see is held whole in `tests/program/shown/`;
 //! `INSTA_UPDATE=always cargo test --test program shown` takes it anew, to be read before it is committed.
 //!
+//! `.ci/run` runs all of it, with formatting, clippy with warnings as errors, licences, duplicates and sources of the
+//! dependencies (`cargo-deny`), a minute of fuzzing for each kind of bytes that come from outside, the packages, which `lintian`
+//! judges, and every command of the front page and of the manual that needs no tenant, as it is written, one after the other.
+//! With the tools that it installs, no test is skipped. `tests/fuzz/run 3600 CORPUS` fuzzes for an hour each, and keeps what it
+//! learns in the directory `CORPUS`. `cargo bench --bench input` measures how long it takes to check a million rows, beside a
+//! bare pass of the `csv` crate over the same file, and `cargo bench --bench throughput` how many calls a second go out when no
+//! quota holds them back, with the peak of memory.
+//!
 //! # Invariants
 //! - Every attempt is in the ledger before it is sent, and its outcome is there before anybody is told.
 //! - Every row of the input has exactly one outcome; success is only ever the service's own answer.
