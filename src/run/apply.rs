@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::RunContext;
+use super::beginning::{Digests, begin, new_run};
 use super::carrying_out::{Run, RunOptions};
 use super::claim::{claim, claim_by_name};
 use super::input::CheckedInput;
@@ -10,14 +11,13 @@ use super::join::{candidates, carry_into, input_digest, is_of_file, join, operat
 use super::later::Asked;
 use super::order_digest::OrderDigest;
 use super::planning::{Planned, PlanningOptions, add_reading, end_reason, make_plan};
-use super::record::{new_run_id, record};
+use super::record::record;
 use super::resume::{GoingOn, go_on, operations_left};
 use super::tenant::{OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::listing::ReadProgress;
-use crate::model::RETAGGING_PREFIX;
 use crate::plan::changes::{Plan, PlanSettings};
 use crate::plan::resolution::Resolution;
 use crate::report::ResultsTarget;
@@ -137,8 +137,8 @@ impl<'a, T: Transport> Application<'a, T> {
         if let Some(read) = &planned.read {
             add_reading(&mut self.calls, read);
         }
-        let operations_digest = operations_digest(&planned);
-        let new_run = self.new_run(self.input_digest.clone(), operations_digest, context);
+        let digests = Digests { input: self.input_digest.clone(), operations: operations_digest(&planned) };
+        let new_run = self.new_run(digests, context);
         let candidates = if self.order.joins { candidates(self.tenant).await? } else { Vec::new() };
         match candidates.iter().find(|candidate| self.is_meant(candidate, &new_run)) {
             Some(unfinished) => self.go_on(unfinished, planned, new_run, context).await,
@@ -166,20 +166,10 @@ impl<'a, T: Transport> Application<'a, T> {
         if planned.is_stale(self.tenant, context) {
             return Ok(None);
         }
-        let (store, id) = (&self.tenant.store, new_run.run_id.clone());
-        // Which machines have the tag is another matter once another run is over.
-        let selects_anew = new_run.input_path.starts_with(RETAGGING_PREFIX);
-        let key = record(store, new_run, &mut self.input, &planned, true).await?;
-        let waits = context.waits.len();
-        claim(store, key, &self.tenant.patience(self.order.run.lock_wait), context).await?;
-        let is_overtaken = selects_anew && context.waits.len() > waits;
-        if planned.is_stale(self.tenant, context) || is_overtaken || planned.is_overtaken(self.tenant, context).await? {
-            // Nothing was sent, so nothing of it has to stay.
-            store.set_run_state(key, RunState::Preparing).await?;
-            store.discard_run(key).await?;
-            return Ok(None);
-        }
-        Ok(Some((key, id)))
+        let id = new_run.run_id.clone();
+        let patience = self.tenant.patience(self.order.run.lock_wait);
+        let begun = begin(self.tenant, new_run, &mut self.input, &mut planned, &patience, context).await?;
+        Ok(begun.map(|key| (key, id)))
     }
 
     /// Goes on with a run in the form that the input has today.
@@ -271,30 +261,16 @@ impl<'a, T: Transport> Application<'a, T> {
         let made_at = tenant.clock.boot_time();
         let planned = Planned { plan, inventory: None, read: None, read_from: None, own, made_at };
         let digest = self.input.order.as_ref().map(OrderDigest::without_content).unwrap_or_default();
-        let new_run = self.new_run(digest, String::new(), context);
+        let new_run = self.new_run(Digests { input: digest, operations: String::new() }, context);
         let id = new_run.run_id.clone();
         let key = record(&tenant.store, new_run, &mut self.input, &planned, false).await?;
         let run = Run { tenant, key, id: &id, target, options, selected_from, account: None };
         run.give_up(Asked::Again, reason, context).await
     }
 
-    fn new_run(&self, input_digest: String, operations_digest: String, context: &mut RunContext) -> NewRun {
-        let input = &self.input;
-        NewRun {
-            run_id: new_run_id(self.tenant, &mut context.random),
-            kind: RunKind::Apply,
-            input_digest,
-            operations_digest,
-            account: self.tenant.account,
-            host: self.tenant.host.clone(),
-            input_path: input.path.clone(),
-            results_path: self.order.target.absolute_path(),
-            note: self.order.run.kept_note(),
-            delimiter: input.sheet.dialect.delimiter,
-            byte_order_mark: input.sheet.dialect.byte_order_mark,
-            header: input.sheet.header.clone(),
-            row_count: input.sheet.row_count,
-        }
+    fn new_run(&self, digests: Digests, context: &mut RunContext) -> NewRun {
+        let ApplyOrder { target, run, .. } = self.order;
+        new_run(self.tenant, RunKind::Apply, &self.input, digests, (target, run), context)
     }
 }
 

@@ -21,6 +21,7 @@
 //! everything that holds is in the store. An error is shown, as the program does it, by `screen.problem(&error.problem)`.
 
 mod apply;
+mod beginning;
 mod carrying_out;
 mod check;
 mod claim;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::RunContext;
+use super::beginning::{self, Digests, new_run};
 use super::carrying_out::{Run, RunOptions};
-use super::claim::{claim, claim_by_name};
+use super::claim::claim_by_name;
 use super::input::CheckedInput;
 use super::join::{input_digest, operations_digest};
 use super::later::Asked;
 use super::patience::Patience;
 use super::planning::{Planned, PlanningOptions, add_reading};
-use super::record::{new_run_id, record};
 use super::resume::{GoingOn, go_on, named};
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::Transport;
@@ -24,7 +24,7 @@ use crate::plan::recent::{Held, RecentWrites};
 use crate::plan::resolution::Resolution;
 use crate::plan::undo::{Inverse, LeftBehind, Made, SlotChange, leave_what_changed_since, row_words};
 use crate::report::{PlanReport, ResultsTarget, Screen};
-use crate::store::{NewRun, RunKey, RunKind, RunSlot, RunState, StoredRun, UnfinishedRun, name_of_undo};
+use crate::store::{RunKey, RunKind, RunSlot, StoredRun, UnfinishedRun, name_of_undo};
 use crate::words::counted;
 
 /// The columns of the rows that take a run back.
@@ -163,17 +163,12 @@ async fn begin<T: Transport>(
         if planned.is_stale(tenant, context) {
             continue;
         }
-        let new_run = new_run(tenant, order, &mut input, &planned, context)?;
+        let digests = Digests { input: input_digest(&mut input)?, operations: operations_digest(&planned) };
+        let new_run = new_run(tenant, RunKind::Undo, &input, digests, (&order.target, &order.run), context);
         let id = new_run.run_id.clone();
-        let key = record(&tenant.store, new_run, &mut input, &planned, true).await?;
-        claim(&tenant.store, key, patience, context).await?;
-        if planned.is_stale(tenant, context) || planned.is_overtaken(tenant, context).await? {
-            // Nothing was sent, so nothing of it has to stay.
-            tenant.store.set_run_state(key, RunState::Preparing).await?;
-            tenant.store.discard_run(key).await?;
-            continue;
+        if let Some(key) = beginning::begin(tenant, new_run, &mut input, &mut planned, patience, context).await? {
+            return Ok(Begun { key, id, read });
         }
-        return Ok(Begun { key, id, read });
     }
 }
 
@@ -199,30 +194,6 @@ fn plan<T: Transport>(
         own,
         made_at: tenant.clock.boot_time(),
     }
-}
-
-fn new_run<T: Transport>(
-    tenant: &Tenant<T>,
-    order: &UndoOrder,
-    input: &mut CheckedInput,
-    planned: &Planned,
-    context: &mut RunContext,
-) -> Result<NewRun, CommandError> {
-    Ok(NewRun {
-        run_id: new_run_id(tenant, &mut context.random),
-        kind: RunKind::Undo,
-        input_digest: input_digest(input)?,
-        operations_digest: operations_digest(planned),
-        account: tenant.account,
-        host: tenant.host.clone(),
-        input_path: input.path.clone(),
-        results_path: order.target.absolute_path(),
-        note: order.run.kept_note(),
-        delimiter: input.sheet.dialect.delimiter,
-        byte_order_mark: false,
-        header: input.sheet.header.clone(),
-        row_count: input.sheet.row_count,
-    })
 }
 
 /// What the run changed, from the store alone.
