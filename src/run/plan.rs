@@ -6,8 +6,10 @@ use super::planning::{Planned, PlanningOptions, make_plan};
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
+use crate::input::Excerpt;
 use crate::plan::changes::Decision;
-use crate::report::{Ending, PlanReport};
+use crate::report::{Ending, PlanReport, Screen};
+use crate::store::{RunCondition, RunEntry};
 
 /// Plans and says what is planned. With `tells_differences`, a plan that changes something has a status of its own.
 pub(crate) async fn plan<T: Transport>(
@@ -33,7 +35,24 @@ pub(super) async fn show<T: Transport>(
     context: &RunContext,
 ) -> Result<ExitStatus, CommandError> {
     let report = planned.report(tenant, input, planning.bulk).await?;
+    warn_of_runs_under_way(tenant, &context.screen).await?;
     tell(&report, planned, planning, tells_differences, context)
+}
+
+/// A plan is of the tenant as it is, and a run that goes on meanwhile makes another of it.
+async fn warn_of_runs_under_way<T: Transport>(tenant: &Tenant<T>, screen: &Screen) -> Result<(), CommandError> {
+    let unfinished = tenant.store.unfinished_runs(tenant.account, &tenant.host).await?;
+    if unfinished.is_empty() || tenant.is_sandbox {
+        return Ok(());
+    }
+    let is_ours = |run: &RunEntry| unfinished.iter().any(|ours| ours.run.description.run_id == run.run_id);
+    for run in tenant.store.runs().await?.iter().filter(|run| run.condition == RunCondition::Running && is_ours(run)) {
+        let (id, input) = (&run.run_id, Excerpt::new(&run.input_path));
+        screen.warning(&format!(
+            "run {id} of {input} is under way; the plan does not reckon with what it will still change"
+        ));
+    }
+    Ok(())
 }
 
 /// Says what a report says of a plan.

@@ -77,6 +77,23 @@ fn runs_that_share_nothing_go_side_by_side() {
 }
 
 #[test]
+fn a_plan_names_the_run_beside_which_it_was_made() {
+    let place = Place::new();
+    let holder = place.holder("");
+    let id = place.runs()[0]["run_id"].as_str().expect("a name").to_owned();
+    let warning = format!("warning: run {id} of ");
+    place
+        .rehearsal("#9000,A,Remove,\n")
+        .only_plan()
+        .run()
+        .exits(0)
+        .says(&[&warning, "is under way; the plan does not"]);
+    drop(holder);
+    let outcome = place.rehearsal("#9000,A,Remove,\n").only_plan().run().exits(0);
+    assert!(!outcome.messages().contains("under way"), "{}", outcome.messages());
+}
+
+#[test]
 fn of_two_that_start_at_once_one_begins() {
     let place = Place::new();
     let start = || place.rehearsal(&rows_adding("A", ROWS)).with("--concurrency 1 --deadline 5s").start();
