@@ -28,6 +28,7 @@ mod claim;
 mod context;
 mod deciding_again;
 mod foretelling;
+mod going_on;
 #[cfg(test)]
 mod histories;
 mod input;

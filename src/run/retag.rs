@@ -11,12 +11,12 @@ use serde_json::json;
 
 use super::RunContext;
 use super::apply::{Application, ApplyOrder, keeps_rows};
+use super::going_on::go_on;
 use super::input::CheckedInput;
 use super::input_faults::portal_warning;
 use super::join::{candidates, is_of_input};
 use super::plan::show;
 use super::planning::{Planned, PlanningOptions, plan_over};
-use super::resume::go_on;
 use super::tenant::{MachinesRead, Tenant};
 use super::undo::not_kept;
 use crate::api::Transport;

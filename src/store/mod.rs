@@ -46,7 +46,7 @@ pub(crate) use forms::attempt::{
 };
 pub(crate) use forms::run::{
     AccountKey, CHANGED_SINCE, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunKind, RunState,
-    SettledOperation, StoredChunk, StoredOperation, StoredRun, name_of_undo,
+    SettledOperation, StoredChunk, StoredOperation, StoredRun, name_of_undo, taken_back_by,
 };
 pub(crate) use forms::slot_write::{RunSlot, SlotWrite};
 pub(crate) use forms::work_item::{

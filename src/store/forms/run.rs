@@ -179,6 +179,11 @@ pub(crate) fn name_of_undo(run_id: &str) -> String {
     format!("{UNDO_PREFIX}{run_id}")
 }
 
+/// The name of the run that this one takes back, if it does.
+pub(crate) fn taken_back_by(run: &NewRun) -> Option<&str> {
+    run.input_path.strip_prefix(UNDO_PREFIX).filter(|_| run.kind == RunKind::Undo)
+}
+
 impl RunKind {
     /// The name in the database and in listings.
     pub(crate) const fn as_str(self) -> &'static str {

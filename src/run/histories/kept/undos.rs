@@ -38,3 +38,20 @@ fn what_others_have_made_of_what_was_done_is_seen_when_it_is_gone_on_with() {
         }
     }
 }
+
+#[test]
+fn an_undo_that_is_resumed_takes_back_what_its_run_has_done_since_whenever_it_had_died() {
+    let mut history = plain();
+    history.habits.latency = Duration::from_millis(400);
+    let rows = [0, 1, 2].map(|machine| (set(DeviceValue::Low), machine));
+    let resume = |label, of| Step::Command(command(label, Deed::Resume(of), Fate::Undisturbed));
+    // It has made one change or more, and dies about where the undo is stored and the run is closed.
+    for begun_at in [19, 22] {
+        for commits in 18..26 {
+            let begun = command(1, Deed::Apply(0), Fate::KilledAtCommit(begun_at));
+            let undoing = command(2, Deed::Undo(1), Fate::KilledAtCommit(commits));
+            let steps = vec![file(&rows), Step::Command(begun), Step::Command(undoing), resume(3, 1), resume(4, 2)];
+            holds(history.clone(), steps);
+        }
+    }
+}

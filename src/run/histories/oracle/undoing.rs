@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use super::layers::Layers;
 use super::{
-    AT_ONCE, CallStory, Case, Content, Deed, Kind, LAG, Reply, ResultRow, Row, SLACK, Sight, Slot, Told, alike,
+    AT_ONCE, CallStory, Case, Content, Deed, Kind, LAG, Label, Reply, ResultRow, Row, SLACK, Sight, Slot, Told, alike,
 };
 use crate::run::histories::telling::End;
 use crate::run::histories::truth::{Applied, Wish};
 
 /// Judges an undo that came to its end.
 pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
-    let Deed::Undo(label) = told.deed else { return };
+    let Some(label) = taken_back(case, &told.deed) else { return };
     let Some(undone) = case.told.iter().find(|other| other.label == label).and_then(|other| other.run.as_deref())
     else {
         return;
@@ -29,6 +29,18 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
     }
     for slot in case.log.slots() {
         undoing.judge(&slot, note);
+    }
+}
+
+/// Which command's run it takes back, by an undo of its own or as it goes on with one.
+fn taken_back(case: &Case<'_>, deed: &Deed) -> Option<Label> {
+    match deed {
+        Deed::Undo(label) => Some(*label),
+        Deed::Resume(of) => match case.told.iter().find(|other| other.label == *of)?.deed {
+            Deed::Undo(label) => Some(label),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
