@@ -21,6 +21,8 @@
 //! - [`engine`]: SQL and the tables, whatever the database, and what it says when it fails.
 
 mod access;
+#[cfg(test)]
+mod cases;
 mod engine;
 mod files;
 mod forms;

@@ -89,6 +89,7 @@ mod tests {
 
     use super::*;
     use crate::store::access::connection::SharedConnection;
+    use crate::store::cases::at_once;
     use crate::store::engine::sql::params;
 
     /// What a test waits for takes seconds, unless the machine is busy.
@@ -153,7 +154,8 @@ mod tests {
     #[expect(clippy::await_holding_lock, reason = "what holds it is the disk that does not answer")]
     #[tokio::test]
     async fn our_own_work_on_a_file_takes_its_time_until_somebody_wants_to_go_or_the_deadline_is_over() {
-        for (longest, ends) in [(Duration::ZERO, None), (Duration::from_hours(1), Some(Instant::now()))] {
+        let cases = [(Duration::ZERO, None), (Duration::from_hours(1), Some(Instant::now()))];
+        at_once(cases.map(|(longest, ends)| async move {
             let (place, answers) = (tempfile::tempdir().expect("a directory"), Arc::new(Mutex::new(())));
             let (shared, patience) = on_disk(&place.path().join("db"), &answers);
             patience.set(longest, ends);
@@ -166,7 +168,8 @@ mod tests {
             let given_up = timeout(ONE_MINUTE, reading).await.expect("nobody waits any more");
             assert!(given_up.is_err_and(|error| error.is_silence()), "{longest:?}");
             drop(hanging);
-        }
+        }))
+        .await;
     }
 
     #[tokio::test]

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use super::tests::{Place, at_once, call, starts_full};
+use super::tests::{Place, call, starts_full};
 use super::*;
+use crate::store::cases::at_once;
 use crate::store::engine::file_names::witness_of;
 use crate::store::trust::witness::announce;
 use crate::store::{Reader, Store};
@@ -149,45 +150,49 @@ async fn whoever_is_killed_while_a_state_becomes_another_leaves_no_doubt() {
     assert_eq!(states(&crashed), (Some(next), Some([Some(next); 2])));
 }
 
+/// Gives a state at rest the form that an older program has left.
+fn make_older(place: &Place) {
+    let connection = Connection::open(place.database()).expect("a database");
+    connection
+        .execute_batch(
+            "ALTER TABLE custody DROP COLUMN state_id; ALTER TABLE sitting DROP COLUMN next;
+             ALTER TABLE sitting DROP COLUMN reading_options; ALTER TABLE run DROP COLUMN asked_after;
+             PRAGMA user_version = 7; PRAGMA wal_checkpoint(TRUNCATE)",
+        )
+        .expect("an older form");
+    drop(connection);
+    let text = fs::read(witness_of(&place.state())).expect("our own file");
+    let lines = text.get(..64 * 51).expect("lines and states");
+    fs::write(witness_of(&place.state()), lines).expect("our own file");
+}
+
 #[tokio::test]
 async fn a_state_of_an_older_program_becomes_one_of_its_own_without_a_doubt() {
-    let older = |place: &Place| {
-        let connection = Connection::open(place.database()).expect("a database");
-        connection
-            .execute_batch(
-                "ALTER TABLE custody DROP COLUMN state_id; ALTER TABLE sitting DROP COLUMN next;
-                 ALTER TABLE sitting DROP COLUMN reading_options; ALTER TABLE run DROP COLUMN asked_after;
-                 PRAGMA user_version = 7; PRAGMA wal_checkpoint(TRUNCATE)",
-            )
-            .expect("an older form");
-        drop(connection);
-        let text = fs::read(witness_of(&place.state())).expect("our own file");
-        let lines = text.get(..64 * 51).expect("lines and states");
-        fs::write(witness_of(&place.state()), lines).expect("our own file");
-    };
-    for is_read_first in [false, true] {
+    at_once([false, true].map(|is_read_first| async move {
+        let what = if is_read_first { "read first" } else { "written at once" };
         let place = at_rest(2).await;
-        older(&place);
+        make_older(&place);
         if is_read_first {
             let reader = Reader::open(&place.state()).await.expect("no trouble").expect("a state");
             assert_eq!(reader.what_is_missing().await.expect("no trouble"), None);
         }
         let store = place.open().await.expect("a store");
-        assert_eq!(uncertainty(&store).await, None);
+        assert_eq!(uncertainty(&store).await, None, "{what}");
         let crashed = place.crashed();
-        assert!(store.put_in_order().await.is_none());
+        assert!(store.put_in_order().await.is_none(), "{what}");
         let (state, witnessed) = states(&place);
-        assert!(state.is_some() && witnessed == Some([state; 2]), "{state:?} {witnessed:?}");
+        assert!(state.is_some() && witnessed == Some([state; 2]), "{what}: {state:?} {witnessed:?}");
         let store = crashed.open().await.expect("a store");
-        assert_eq!(uncertainty(&store).await, None);
-    }
+        assert_eq!(uncertainty(&store).await, None, "{what}, after a crash");
+    }))
+    .await;
     // Whatever a newer program made elsewhere is not that state, and the other way round.
     let (own, other) = (at_rest(2).await, at_rest(5).await);
-    older(&own);
+    make_older(&own);
     copy(&other.database(), &own.database());
     assert!(matches!(Reader::open(&own.state()).await, Err(StoreError::OfAnotherState { .. })));
     let (own, other) = (at_rest(2).await, at_rest(5).await);
-    older(&other);
+    make_older(&other);
     copy(&other.database(), &own.database());
     assert!(matches!(Reader::open(&own.state()).await, Err(StoreError::OfAnotherState { .. })));
 }

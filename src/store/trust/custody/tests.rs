@@ -7,6 +7,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::model::Bucket;
 use crate::store::Reader;
 use crate::store::Store;
+use crate::store::cases::at_once;
 use crate::store::engine::file_names::DATABASE_NAME;
 use crate::store::engine::file_names::witness_of;
 use crate::store::{Admission, AttemptEnd, AttemptRequest, Refusal, Settlement};
@@ -137,14 +138,6 @@ pub(super) async fn starts_full(place: &Place) -> bool {
     match call(&store, "100/1h").await.expect("an answer") {
         Admission::Refused(Refusal::Window { until, .. }) => until.since(now) > Duration::from_hours(1),
         _ => false,
-    }
-}
-
-/// Looks at all of these side by side: a process whose lock file is gone is waited for.
-pub(super) async fn at_once(cases: impl IntoIterator<Item = impl Future<Output = ()> + Send + 'static>) {
-    let mut under_way: tokio::task::JoinSet<()> = cases.into_iter().map(Box::pin).collect();
-    while let Some(looked) = under_way.join_next().await {
-        looked.expect("the case holds");
     }
 }
 
@@ -365,9 +358,10 @@ async fn file_and_journal_of_different_times_are_refused_and_left_as_they_are() 
         assert!(matches!(reader, StoreError::Mismatched { .. }), "{reader}");
         assert_eq!([std::fs::read(mixed.database()).ok(), std::fs::read(mixed.journal()).ok()], before);
     }
-    // Each pair by itself is whole.
-    assert!(newer.open().await.is_ok_and(|store| store.loss().is_none()));
-    assert!(older.open().await.is_ok_and(|store| store.loss().is_none()));
+    at_once([("newer", newer), ("older", older)].map(|(what, pair)| async move {
+        assert!(pair.open().await.is_ok_and(|store| store.loss().is_none()), "{what}: each by itself is whole");
+    }))
+    .await;
 }
 
 #[cfg(unix)]
