@@ -141,7 +141,7 @@ fn silent_server() -> (TcpListener, String) {
 }
 
 #[test]
-fn an_interrupt_ends_a_wait_for_a_server_that_never_answers_and_so_does_the_deadline() {
+fn an_interrupt_ends_a_wait_for_a_server_that_never_answers() {
     at_once(["apply input.csv --yes", "plan input.csv", "runs", "state", "state init"], |typed| {
         let (listener, state) = silent_server();
         let folder = Folder::new();
@@ -156,6 +156,10 @@ fn an_interrupt_ends_a_wait_for_a_server_that_never_answers_and_so_does_the_dead
         was_interrupted(&program.end(), typed);
         assert!(since.elapsed() < SOON, "{typed}: {:?}", since.elapsed());
     });
+}
+
+#[test]
+fn the_deadline_ends_a_wait_for_a_server_that_never_answers() {
     let (_listener, state) = silent_server();
     let since = Instant::now();
     let late = Rehearsal::at_nobody().rows(&rows_adding("B", 3)).variable("TAGFLEET_TOKEN", "a");
