@@ -7,9 +7,9 @@ use super::judge::{
     Verdict, after,
 };
 use super::{BulkRefusal, Call, CallEnd, CallOperation, Notice, OperationEnd, Repeat};
-use crate::api::{Answer, LossKind, TokenGeneration};
+use crate::api::{Answer, ApiRequest, LossKind, TokenGeneration};
 use crate::clock::BootTime;
-use crate::model::{AnswerFacts, Held, OperationId, Outcome, Status};
+use crate::model::{AnswerFacts, Held, OperationId, Outcome, Status, TagAction};
 use crate::store::{AttemptEnd, OperationEffect, OperationState};
 
 /// What an attempt does to every operation of its call.
@@ -325,18 +325,24 @@ pub(super) const fn fail_code(why: FailReason) -> &'static str {
     }
 }
 
-/// What a verdict tells people besides.
-pub(super) fn notices(verdict: &Verdict) -> Vec<Notice> {
+/// What a verdict about a call tells people besides.
+pub(super) fn notices(verdict: &Verdict, request: &ApiRequest) -> Vec<Notice> {
+    use ApiRequest::{ChangeTag, ChangeTagOnMachines};
+    let is_removal = matches!(
+        request,
+        ChangeTag { action: TagAction::Remove, .. } | ChangeTagOnMachines { action: TagAction::Remove, .. }
+    );
+    let other_case = if is_removal { Notice::OtherCaseStays } else { Notice::TagCaseDiffers };
     match verdict {
         Verdict::Done { case_differs: true, .. } | Verdict::Retry { why: RetryReason::OtherCase, .. } => {
-            vec![Notice::TagCaseDiffers]
+            vec![other_case]
         }
         Verdict::Answered { machines, .. } => {
             let differs = machines.iter().any(|machine| {
                 matches!(machine, MachineVerdict::OtherCase | MachineVerdict::Done { case_differs: true })
             });
             let shows_nothing = machines.contains(&MachineVerdict::Accepted);
-            let notices = [(differs, Notice::TagCaseDiffers), (shows_nothing, Notice::BulkAnswersShowNothing)];
+            let notices = [(differs, other_case), (shows_nothing, Notice::BulkAnswersShowNothing)];
             notices.into_iter().filter_map(|(holds, notice)| holds.then_some(notice)).collect()
         }
         _ => Vec::new(),

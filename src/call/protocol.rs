@@ -116,8 +116,10 @@ pub(crate) enum Notice {
     UnexplainedThrottling,
     /// A 429 came although single tag calls had room, and bulk ones: from now on they count together.
     TagCallsCountTogether,
-    /// The service shows a tag in another case than was asked for.
+    /// The service shows a tag that was added in another case than was asked for.
     TagCaseDiffers,
+    /// The service shows a tag that was removed in another case.
+    OtherCaseStays,
     /// The service accepts bulk calls without showing what was changed.
     BulkAnswersShowNothing,
     /// The service does not allow bulk calls; single calls are made instead.

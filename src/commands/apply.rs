@@ -40,8 +40,9 @@ pub(super) async fn apply(options: ApplyOptions, command: CommandContext<'_>) ->
     };
     let reading = Pending::check(input, &options.input.filter, options.sandbox, command.screen);
     let input = setup.before_the_deadline(reading).await?;
-    if let Pending::Checked { input, .. } = &input {
-        order.target.check(command.reserved, input.header())?;
+    match &input {
+        Pending::Checked { input, .. } => order.target.check(command.reserved, input.header())?,
+        Pending::WaitsForMachines(_) => drop(order.target.check_place(command.reserved)?),
     }
     let connection = setup.connect_for(&input).await?;
     let apply = async |tenant: &_, context: &mut _| {

@@ -188,7 +188,7 @@ impl<T: Transport> Caller<T> {
         memory: &mut Memory,
         reports: &Reports,
     ) -> Result<Next, StoreError> {
-        for notice in notices(&verdict) {
+        for notice in notices(&verdict, &call.request) {
             reports.send(CallReport { call: call.id, phase: Phase::Notice(notice) }).await;
         }
         let conclusion = match verdict {

@@ -262,7 +262,11 @@ pub(in crate::report) fn notice_text(notice: Notice) -> Cow<'static, str> {
              count together, and for the next 30 days --quota-scope auto counts like api for this app"
         }
         Notice::TagCaseDiffers => {
-            "the service shows a tag in another case than asked for, also when asked again; it was taken for the same tag"
+            "the service shows a tag in another case than asked for; where it still does when asked again, it is taken for \
+             the same tag"
+        }
+        Notice::OtherCaseStays => {
+            "a tag that was removed still stands on a machine in another case; it is taken for another tag"
         }
         Notice::BulkAnswersShowNothing => {
             "the service accepted bulk calls without showing the machines; they are read in the end to see what is done"
