@@ -170,7 +170,13 @@ impl Plan {
         for (operation, decision, _) in self.iter() {
             let mark = match operation.change.kind() {
                 // What was put back by somebody, or stays, is not waited for.
-                _ if matches!(decision, Decision::ChangedSince | Decision::UnknownBefore) => 0,
+                _ if matches!(
+                    decision,
+                    Decision::ChangedSince | Decision::MayBeChangedSince | Decision::UnknownBefore
+                ) =>
+                {
+                    0
+                }
                 ChangeKind::Add => ADDS,
                 ChangeKind::Remove => REMOVES,
                 ChangeKind::DeviceValue => 0,

@@ -19,6 +19,8 @@ pub(crate) enum Decision {
     AddInError,
     /// Of an undo, or of a run that is gone on with: somebody has changed it since.
     ChangedSince,
+    /// The same where nobody knows whether somebody has.
+    MayBeChangedSince,
     /// Of an undo: nobody knows what was there before.
     UnknownBefore,
     /// Of a run that is gone on with: its outcome stands.

@@ -33,9 +33,11 @@ impl Standing {
                 Self::ChangesAgain
             }
             Decision::Change | Decision::BeyondLimit => Self::Changes,
-            Decision::Unchanged | Decision::ChangedSince | Decision::UnknownBefore | Decision::Withheld => {
-                Self::Settled
-            }
+            Decision::Unchanged
+            | Decision::ChangedSince
+            | Decision::MayBeChangedSince
+            | Decision::UnknownBefore
+            | Decision::Withheld => Self::Settled,
             Decision::Kept if is_done => Self::Settled,
             Decision::Kept | Decision::Unresolved | Decision::NotInInventory | Decision::AddInError => Self::Missing,
         }

@@ -16,6 +16,15 @@ pub(crate) enum Listing {
     Unlisted,
 }
 
+/// Whether a run of ours that was asked for later has made something else of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overruled {
+    No,
+    /// It has written there, and nobody knows whether that took effect.
+    MayBe,
+    Surely,
+}
+
 /// An operation as its run left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StoredWish {
@@ -27,8 +36,8 @@ pub(crate) struct StoredWish {
     pub wanted: Held,
     /// What held before; of an undo that is what the run had left that it takes back.
     pub before: Held,
-    /// Whether a run of ours that was asked for later has surely made something else there.
-    pub is_overruled: bool,
+    /// Whether a later run goes before it.
+    pub overruled: Overruled,
 }
 
 impl StoredWish {
@@ -50,9 +59,13 @@ pub(crate) fn redecide(wish: StoredWish, today: Today, listing: Listing, unliste
     if wish.is_undo {
         return redecide_undo(wish, today);
     }
-    if today.held != wish.wanted && wish.is_overruled {
-        // What the service has refused, too, or its row would be fed back over the later run.
-        return Decision::ChangedSince;
+    if today.held != wish.wanted {
+        match wish.overruled {
+            Overruled::No => {}
+            Overruled::MayBe => return Decision::MayBeChangedSince,
+            // What the service has refused, too, or its row would be fed back over the later run.
+            Overruled::Surely => return Decision::ChangedSince,
+        }
     }
     let sent = match carried(wish.earlier, today, wish.wanted) {
         Carried::Kept => return Decision::Kept,
@@ -74,7 +87,10 @@ fn redecide_undo(wish: StoredWish, today: Today) -> Decision {
         Earlier::Succeeded | Earlier::FailedUnsent if was_written && written_later != Some(wish.wanted) => {
             return Decision::ChangedSince;
         }
-        Earlier::Succeeded if is_contradicted(today, wish.wanted) => return Decision::ChangedSince,
+        Earlier::Succeeded if is_contradicted(today, wish.wanted) => {
+            let is_known = held != Held::Unknown || was_written;
+            return if is_known { Decision::ChangedSince } else { Decision::MayBeChangedSince };
+        }
         Earlier::Succeeded | Earlier::FailedUnsent => return Decision::Kept,
         _ => {}
     }
@@ -97,8 +113,13 @@ mod tests {
     const NORMAL: Held = Held::Value(DeviceValue::Normal);
     const HIGH: Held = Held::Value(DeviceValue::High);
     /// An undo has gone back to Normal.
-    const DONE: StoredWish =
-        StoredWish { is_undo: true, earlier: Earlier::Succeeded, wanted: NORMAL, before: HIGH, is_overruled: false };
+    const DONE: StoredWish = StoredWish {
+        is_undo: true,
+        earlier: Earlier::Succeeded,
+        wanted: NORMAL,
+        before: HIGH,
+        overruled: Overruled::No,
+    };
 
     #[test]
     fn what_an_undo_did_and_a_later_run_of_ours_undid_is_not_said_to_be_so() {
@@ -111,7 +132,8 @@ mod tests {
         }
         // Nobody knows whether a later run has written over it.
         let later = Some(Held::Unknown);
-        assert_eq!([NORMAL, Held::Unknown].map(|held| decided(held, later)), [Decision::Kept, Decision::ChangedSince]);
+        let decisions = [NORMAL, Held::Unknown].map(|held| decided(held, later));
+        assert_eq!(decisions, [Decision::Kept, Decision::MayBeChangedSince]);
     }
 
     #[test]
@@ -146,7 +168,7 @@ mod tests {
             (Failed, Held::Unknown, NotRead, fail_them, Change),
         ];
         for (earlier, held, listing, unlisted, expected) in table {
-            let wish = StoredWish { is_undo: false, earlier, wanted: HIGH, before: LOW, is_overruled: false };
+            let wish = StoredWish { is_undo: false, earlier, wanted: HIGH, before: LOW, overruled: Overruled::No };
             let today = Today { held, written_later: None };
             assert_eq!(redecide(wish, today, listing, unlisted), expected, "{earlier:?} {held:?} {listing:?}");
         }
@@ -156,13 +178,14 @@ mod tests {
     fn what_a_run_that_was_asked_for_later_has_overwritten_stays_as_that_made_it() {
         use Earlier::{Failed, MayBeDone, NotSent, Succeeded};
         for held in [LOW, Held::Unknown] {
-            let decided = |earlier, is_overruled| {
-                let wish = StoredWish { is_undo: false, earlier, wanted: HIGH, before: NORMAL, is_overruled };
+            let decided = |earlier, overruled| {
+                let wish = StoredWish { is_undo: false, earlier, wanted: HIGH, before: NORMAL, overruled };
                 redecide(wish, Today { held, written_later: Some(LOW) }, Listing::Listed, UnlistedPolicy::Try)
             };
             for earlier in [NotSent, MayBeDone, Succeeded, Failed] {
-                let decisions = [true, false].map(|is_overruled| decided(earlier, is_overruled));
-                assert_eq!(decisions, [Decision::ChangedSince, Decision::Change], "{earlier:?} {held:?}");
+                let decisions = [Overruled::Surely, Overruled::MayBe, Overruled::No].map(|how| decided(earlier, how));
+                let expected = [Decision::ChangedSince, Decision::MayBeChangedSince, Decision::Change];
+                assert_eq!(decisions, expected, "{earlier:?} {held:?}");
             }
         }
     }
@@ -175,7 +198,7 @@ mod tests {
             earlier: Earlier::NotSent,
             wanted: LOW,
             before,
-            is_overruled: false,
+            overruled: Overruled::No,
         };
         let table = [
             (true, HIGH, HIGH, HIGH),
@@ -224,7 +247,7 @@ mod tests {
             (FailedUnsent, HIGH, Some(HIGH), ChangedSince),
         ];
         for (earlier, held, written_later, expected) in table {
-            let wish = StoredWish { is_undo: true, earlier, wanted: LOW, before: HIGH, is_overruled: false };
+            let wish = StoredWish { is_undo: true, earlier, wanted: LOW, before: HIGH, overruled: Overruled::No };
             let today = Today { held, written_later };
             let decision = redecide(wish, today, Listing::Listed, UnlistedPolicy::Try);
             assert_eq!(decision, expected, "{earlier:?} {held:?} {written_later:?}");

@@ -18,7 +18,7 @@ use crate::plan::guard::{Guard, tags_taken_off};
 use crate::plan::identity::OperationsDigest;
 use crate::plan::limiting::{Standing, beyond_limit};
 use crate::plan::recent::RecentWrites;
-use crate::plan::redecision::{Listing, StoredWish, redecide};
+use crate::plan::redecision::{Listing, Overruled, StoredWish, redecide};
 use crate::store::{
     AttemptKey, CHANGED_SINCE, DecidedAnew, KnownOperation, NewRun, OperationState, RunKey, RunKind, RunState, Store,
     StoreError, StoredRun,
@@ -104,13 +104,13 @@ pub(super) async fn decide_again<T: Transport>(
             earlier: earlier(known),
             wanted: known.operation.change.leaves(),
             before: known.before,
-            is_overruled: false,
+            overruled: Overruled::No,
         };
         let held = held(known, wish, inventory.as_ref(), &own.recent);
         // An undo looks for itself at what is there.
         let seen = if wish.is_undo { Held::Unknown } else { held };
         let today = Today { held, written_later: later.written(known, seen) };
-        let wish = StoredWish { is_overruled: later.overrule(known, seen), ..wish };
+        let wish = StoredWish { overruled: later.overrule(known, seen), ..wish };
         decided.push((held, listing, redecide(wish, today, listing, planning.settings.unlisted)));
     }
     withhold_removals(guard, run.listed, &known, &mut decided);
@@ -172,6 +172,7 @@ impl DecidedRun {
         self.decided.push(DecidedAnew {
             operation: known.id,
             settled: left_out(decision),
+            may_be_done: decision == Decision::MayBeChangedSince,
             before: (!was_sent).then_some(held),
             found: if was_sent { found } else { MayHold::NOTHING },
             unlisted: listing == Listing::Unlisted,
@@ -198,7 +199,7 @@ pub(super) async fn leave_overwritten(store: &Store, run_id: &str, asked: Asked)
         let wanted = known.operation.change.leaves();
         let written = later.written(&known, Held::Unknown).filter(|written| *written != wanted);
         let is_overwritten = written.is_some_and(|written| written != Held::Unknown);
-        let is_overruled = later.overrule(&known, Held::Unknown);
+        let is_overruled = later.overrule(&known, Held::Unknown) != Overruled::No;
         match known.state {
             OperationState::Succeeded if is_overwritten && !is_overruled => overwritten.push(known.id),
             OperationState::Succeeded if is_overwritten => overruled.push(known.id),

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::exit::CommandError;
 use crate::model::{Held, Slot};
+use crate::plan::redecision::Overruled;
 #[cfg(doc)]
 use crate::store::Reader;
 use crate::store::{KnownOperation, OperationState, RunKey, SlotWrite, Store};
@@ -64,16 +65,17 @@ impl LaterRuns {
     /// Whether a run that goes before this one has surely made something else of it than this operation wants: that stays, also
     /// where another one may have written something else again. What this one has done already is over where that may be so: it
     /// would be done again over what was asked for later.
-    pub(super) fn overrule(&self, known: &KnownOperation, today: Held) -> bool {
+    pub(super) fn overrule(&self, known: &KnownOperation, today: Held) -> Overruled {
         let is_other = |write: &SlotWrite| ![Held::Unknown, known.operation.change.leaves()].contains(&write.wrote);
         let mut may_be_overruled = false;
         for write in self.backwards(known).filter(|write| self.overruling.contains(&write.run)) {
             if is_sure(write, today) {
-                return is_other(write);
+                return if is_other(write) { Overruled::Surely } else { Overruled::No };
             }
             may_be_overruled |= is_other(write);
         }
-        may_be_overruled && known.state == OperationState::Succeeded
+        let is_done = known.state == OperationState::Succeeded;
+        if may_be_overruled && is_done { Overruled::MayBe } else { Overruled::No }
     }
 
     /// What was written after this outcome, the last first.
@@ -150,11 +152,11 @@ mod tests {
     #[test]
     fn what_is_done_gives_way_to_what_a_run_that_goes_before_it_may_have_written() {
         let done = KnownOperation { state: OperationState::Succeeded, ..known() };
-        for (run, wrote, is_overruled) in [(2, LOW, true), (1, LOW, false), (2, HIGH, false)] {
+        for (run, wrote, overruled) in [(2, LOW, Overruled::MayBe), (1, LOW, Overruled::No), (2, HIGH, Overruled::No)] {
             let later = later(&[(run, 5, wrote, false)]);
-            assert_eq!(later.overrule(&done, Held::Unknown), is_overruled, "{run} {wrote:?}");
+            assert_eq!(later.overrule(&done, Held::Unknown), overruled, "{run} {wrote:?}");
             // What is still to be done is done; the other run comes after it.
-            assert!(!later.overrule(&known(), Held::Unknown));
+            assert_eq!(later.overrule(&known(), Held::Unknown), Overruled::No);
         }
     }
 
@@ -174,7 +176,8 @@ mod tests {
         ] {
             let (later, known) = (later(&writes), known());
             assert_eq!(later.written(&known, Held::Unknown), written, "{writes:?}");
-            assert_eq!(later.overrule(&known, Held::Unknown), is_overruled, "{writes:?}");
+            let overruled = if is_overruled { Overruled::Surely } else { Overruled::No };
+            assert_eq!(later.overrule(&known, Held::Unknown), overruled, "{writes:?}");
         }
     }
 }

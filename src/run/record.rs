@@ -183,6 +183,10 @@ pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
             let message = "changed since, by a later run or from outside tagfleet, so it is left as it is";
             (OperationState::NotAttempted, Some((CHANGED_SINCE, message.into())))
         }
+        Decision::MayBeChangedSince => {
+            let message = "a later run may have changed it since, so it is left as it is";
+            (OperationState::NotAttempted, Some((CHANGED_SINCE, message.into())))
+        }
         Decision::UnknownBefore => {
             let message = "what was there before the run is not known, so it is left as it is";
             (OperationState::NotAttempted, Some(("unknown_before", message.into())))

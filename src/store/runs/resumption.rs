@@ -61,6 +61,8 @@ pub(crate) struct DecidedAnew {
     pub operation: OperationId,
     /// Its outcome, if it is not to be sent.
     pub settled: Option<SettledOperation>,
+    /// Whether it may be done all the same.
+    pub may_be_done: bool,
     /// What holds before its first attempt, if there was none yet.
     pub before: Option<Held>,
     /// What it finds, where there were attempts.
@@ -317,7 +319,7 @@ impl Store {
                 let mut statement = transaction.prepare_cached(
                     "UPDATE operation SET state = ?3, error_code = ?4, error_message = ?5, http_status = NULL,
                          request_id = NULL, before = coalesce(?6, before), after = ?7, unlisted = ?8, finished_at = ?9,
-                         found = found || '|' || ?10
+                         found = found || '|' || ?10, ambiguous = CASE WHEN ?11 = 1 THEN 1 ELSE ambiguous END
                      WHERE run_key = ?1 AND operation_number = ?2",
                 )?;
                 let mut try_again = transaction.prepare_cached(&format!(
@@ -359,6 +361,7 @@ impl Store {
                         one.unlisted,
                         one.settled.as_ref().map(|_settled| now),
                         found,
+                        one.may_be_done,
                     ])?;
                 }
                 Ok(())

@@ -55,3 +55,26 @@ fn an_undo_that_is_resumed_takes_back_what_its_run_has_done_since_whenever_it_ha
         }
     }
 }
+
+#[test]
+fn what_a_run_has_done_and_a_later_one_may_have_changed_since_is_unknown_and_not_said_to_be_left_undone() {
+    let mut history = plain();
+    history.habits.list_lag = Duration::from_mins(10);
+    // One of two calls is made before the first dies, and one may have been made when the second does.
+    history.habits.quota = "1/1m";
+    let Step::Write { rows: opposite, .. } = file(&[(remove("new"), 0), (remove("other"), 1)]) else { return };
+    let resume = Step::Command(command(3, Deed::Resume(1), Fate::Undisturbed));
+    let mut said = Vec::new();
+    for commits in 44..50 {
+        let rows = file(&[(add("new"), 0), (add("other"), 1)]);
+        let begun = command(1, Deed::Apply(0), Fate::KilledAfter(Duration::from_secs(30)));
+        let other = Step::Write { file: 1, rows: opposite.clone() };
+        let contrary = command(2, Deed::Apply(1), Fate::KilledAtCommit(commits));
+        let steps = vec![rows, Step::Command(begun), other, Step::Command(contrary), resume.clone()];
+        let (performance, violations) = judge(&History { steps, ..history.clone() });
+        assert!(violations.is_empty(), "{commits}: {violations:?}");
+        let first = performance.told.last().and_then(|told| told.results.as_ref()?.first().cloned());
+        said.extend(first.map(|row| (row.status, row.code)));
+    }
+    assert!(said.contains(&("unknown".to_owned(), "changed_since".to_owned())), "{said:?}");
+}

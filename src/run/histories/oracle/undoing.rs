@@ -11,7 +11,7 @@ use crate::run::histories::truth::{Applied, Wish};
 
 /// Judges an undo that came to its end.
 pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note: &mut dyn FnMut(Kind, String)) {
-    let Some(label) = taken_back(case, &told.deed) else { return };
+    let Some(label) = taken_back(case, told) else { return };
     let Some(undone) = case.told.iter().find(|other| other.label == label).and_then(|other| other.run.as_deref())
     else {
         return;
@@ -32,14 +32,18 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
     }
 }
 
-/// Which command's run it takes back, by an undo of its own or as it goes on with one.
-fn taken_back(case: &Case<'_>, deed: &Deed) -> Option<Label> {
-    match deed {
-        Deed::Undo(label) => Some(*label),
-        Deed::Resume(of) => match case.told.iter().find(|other| other.label == *of)?.deed {
-            Deed::Undo(label) => Some(label),
-            _ => None,
-        },
+/// Which command's run it takes back: by an undo of its own, or as it goes on with one that had not come to its end.
+fn taken_back(case: &Case<'_>, told: &Told) -> Option<Label> {
+    match told.deed {
+        Deed::Undo(label) => Some(label),
+        Deed::Resume(of) => {
+            let earlier = || case.told.iter().filter(|other| other.number < told.number);
+            let has_ended = earlier().any(|other| other.run == told.run && matches!(other.end, End::Exited(0 | 1)));
+            match earlier().find(|other| other.label == of)?.deed {
+                Deed::Undo(label) if !has_ended => Some(label),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }
