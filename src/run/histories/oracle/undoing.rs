@@ -102,7 +102,10 @@ impl Undoing<'_> {
                 let without = self.without_forms_of_others(slot, first, &now);
                 let is_good = good.iter().any(|content| alike(content, &now) || alike(content, &without));
                 let (code, status) = row.map_or(("", ""), |row| (row.code.as_str(), row.status.as_str()));
-                if code == "changed_since"
+                // What was asked for since the undo goes before it where it is merely gone on with.
+                let is_asked_now = matches!(self.told.deed, Deed::Undo(_));
+                if is_asked_now
+                    && code == "changed_since"
                     && !self.is_doubt_excused(slot, last)
                     && !self.was_written_since(slot, last.index, &gone)
                 {
