@@ -4,12 +4,14 @@
 //! A lane holds operations of one kind. Each call takes up to a limit of operations with the same change; what comes back
 //! from a refused one goes through an [`Isolation`], one trial at a time beside the other calls. What surprises: machines
 //! that a refusal named, or that an answer left out, travel once more together when everything else of the lane is done;
-//! what fails goes last, and so does what was sent by an earlier process; and single calls leave in an order that has
+//! what fails goes last, and so does what was sent by an earlier process, and after that what was refused then, one by one; and
+//! single calls leave in an order that has
 //! nothing to do with the input's, the first of them from all over it, since bad machines stand together there.
 
 mod choosing;
 mod lane_call;
 mod openings;
+mod reading;
 mod set_aside;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -20,12 +22,13 @@ use foldhash::fast::FixedState;
 use crate::call::{History, OperationEnd};
 use crate::model::{Bucket, Change, ChangeKind, OperationId, Status};
 use crate::plan::isolation::{Isolation, Trial, TrialEnd};
-use crate::store::{WorkCount, WorkItem, WorkKind, WorkPlace};
+use crate::store::{SentBefore, WorkCount, WorkItem, WorkKind, WorkPlace};
 
 use super::bulk::Handling;
 pub(super) use lane_call::LaneCall;
 use lane_call::{Member, Purpose};
 pub(super) use openings::{ApartOpenings, BulkOpening, CallsAhead, Openings};
+use reading::Reading;
 use set_aside::SetAside;
 
 /// Operations read from the store at a time.
@@ -79,17 +82,6 @@ pub(super) enum Due {
     Nothing,
 }
 
-/// What is to be read from the store next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    /// What no earlier process has sent.
-    FirstPass,
-    /// The rest.
-    SecondPass,
-    /// Nothing.
-    Over,
-}
-
 /// Operations of one kind that are still to be sent.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -105,8 +97,10 @@ pub(super) struct Lane {
     buffer: VecDeque<(Change, Member)>,
     last_read: Option<WorkPlace>,
     reading: Reading,
-    /// Operations that an earlier process sent, in order; they are read in a second pass, when all others were.
-    sent_before: Vec<OperationId>,
+    /// Operations that earlier processes sent; they are read in further passes, when all others were.
+    sent_before: SentBefore,
+    /// Whether those that were read last are sent one by one.
+    goes_one_by_one: bool,
     /// Operations that wait for others to be settled, in order.
     held_back: Vec<OperationId>,
     /// Operations that went before the others.
@@ -127,8 +121,8 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// A lane of so much work, of which an earlier process sent these operations, in order.
-    pub(super) fn new(kind: WorkKind, work: WorkCount, sent_before: Vec<OperationId>) -> Self {
+    /// A lane of so much work, of which earlier processes sent these operations.
+    pub(super) fn new(kind: WorkKind, work: WorkCount, sent_before: SentBefore) -> Self {
         Self {
             kind,
             left: work.operations,
@@ -139,6 +133,7 @@ impl Lane {
             last_read: None,
             reading: if work.operations == 0 { Reading::Over } else { Reading::FirstPass },
             sent_before,
+            goes_one_by_one: false,
             held_back: Vec::new(),
             scouts: Vec::new(),
             lacks_scouts: true,
@@ -215,8 +210,8 @@ impl Lane {
         if limit == 1 && !has_begun && self.lacks_scouts && self.left > u64::from(SCOUTS_SPREAD) {
             return Some(WorkRead::Spread { all: self.left, count: SCOUTS_SPREAD });
         }
-        // The two passes share no call.
-        let is_between = self.reading == Reading::SecondPass && self.last_read.is_none() && !self.buffer.is_empty();
+        // No two passes share a call.
+        let is_between = self.reading != Reading::FirstPass && self.last_read.is_none() && !self.buffer.is_empty();
         let is_enough = self.buffer.len() >= limit || self.reading == Reading::Over || is_between;
         (!is_enough).then_some(WorkRead::Page { after: self.last_read, limit: WORK_PAGE })
     }
@@ -233,8 +228,7 @@ impl Lane {
                 self.lacks_scouts = false;
             }
             WorkRead::Page { .. } if is_last => {
-                let is_over = self.reading == Reading::SecondPass || self.sent_before.is_empty();
-                self.reading = if is_over { Reading::Over } else { Reading::SecondPass };
+                self.reading = self.reading.next(&self.sent_before);
                 self.last_read = None;
             }
             WorkRead::Page { .. } => self.last_read = last.or(self.last_read),
@@ -243,6 +237,8 @@ impl Lane {
 
     /// A call of those that were read and are alike.
     fn pack(&mut self, limit: usize) -> Option<LaneCall> {
+        // A bulk call that they were in would be refused for each of them again.
+        let limit = if self.goes_one_by_one { 1 } else { limit };
         let (change, first) = self.buffer.pop_front()?;
         let mut members = vec![first];
         while members.len() < limit && self.buffer.front().is_some_and(|(next, _)| *next == change) {
@@ -256,12 +252,12 @@ impl Lane {
     /// Takes those of a page whose turn it is.
     fn take_page(&mut self, page: Vec<WorkItem>, limit: usize) {
         let is_due = |item: &WorkItem| {
-            let was_sent = self.sent_before.binary_search(&item.id).is_ok();
-            was_sent == (self.reading == Reading::SecondPass)
+            Reading::of(item.id, &self.sent_before) == self.reading
                 && !self.scouts.contains(&item.id)
                 && self.held_back.binary_search(&item.id).is_err()
         };
         let unlisted = self.kind.unlisted;
+        self.goes_one_by_one = self.reading == Reading::ThirdPass;
         let mut due: Vec<_> = page.into_iter().filter(is_due).map(|item| member(item, unlisted)).collect();
         if limit == 1 {
             mix(&mut due, |(_, member)| member);

@@ -170,13 +170,7 @@ impl Plan {
         for (operation, decision, _) in self.iter() {
             let mark = match operation.change.kind() {
                 // What was put back by somebody, or stays, is not waited for.
-                _ if matches!(
-                    decision,
-                    Decision::ChangedSince | Decision::MayBeChangedSince | Decision::UnknownBefore
-                ) =>
-                {
-                    0
-                }
+                _ if decision.leaves_it() => 0,
                 ChangeKind::Add => ADDS,
                 ChangeKind::Remove => REMOVES,
                 ChangeKind::DeviceValue => 0,

@@ -27,6 +27,13 @@ pub(crate) enum Decision {
     Kept,
 }
 
+impl Decision {
+    /// Whether it stays as somebody has made it since, or as nobody knows how to take it back.
+    pub(crate) const fn leaves_it(self) -> bool {
+        matches!(self, Self::ChangedSince | Self::MayBeChangedSince | Self::UnknownBefore)
+    }
+}
+
 /// How far an operation had come when its run was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Earlier {

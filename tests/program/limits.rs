@@ -1,12 +1,14 @@
 //! Options that keep a run small or end it early.
 
 use serde_json::{Value, json};
+use tagfleet::sandbox::Mishap;
 
-use crate::machines::rows_adding;
+use crate::machines::{id, rows_adding};
 use crate::process::Program;
 use crate::rehearsal::{Folder, Rehearsal};
 use crate::sandbox_server::Sandbox;
 use crate::stand_in::{Reply, StandIn};
+use crate::tenant::{Tenant, WRITES, machine};
 
 /// Refuses every call as wrong.
 fn refuses_everything() -> StandIn {
@@ -107,6 +109,31 @@ fn a_run_of_which_nothing_is_left_sends_nothing_when_it_is_resumed_by_its_name_h
     let run = summary["run_id"].as_str().expect("its name");
     let again = once_more(&server, &folder, &format!("resume {run}"), "--max-errors 0");
     assert_eq!(json!([again["exit_status"], again["open"], server.requests().len()]), json!([1, 0, 1]), "{again}");
+}
+
+/// Nine of twelve machines are refused by themselves, and so is every bulk call that holds one of them.
+#[test]
+fn a_run_of_bulk_calls_that_is_resumed_as_it_says_comes_to_its_end_and_does_all_that_can_be_done() {
+    let refused = |number| Mishap::refusing(400, "InvalidInput", "nothing is named").on(&WRITES).at(id(number));
+    let server = Tenant::of((1..=12).map(machine)).serve_with((1..=9).map(refused));
+    let folder = Folder::new();
+    let rows = rows_adding("A", 12);
+    let outcome = Rehearsal::at_stand_in(&server).in_folder(&folder).rows(&rows).with("--max-errors 2 --json").run();
+    let mut summary = outcome.exits(5).summary();
+    for _resumed in 0..9 {
+        if summary["open"] == 0 {
+            break;
+        }
+        let mut again = folder.command();
+        let command = summary["next"].as_str().expect("a command").trim_start_matches("tagfleet ").to_owned();
+        again.envs(server.variables()).args(command.split(' ')).args(["--yes", "--json"]);
+        let ended = Program::start(again, None, true).end();
+        summary = serde_json::from_slice(&ended.output).unwrap_or_else(|error| panic!("{error}: {}", ended.messages));
+        let (status, cause) = (&summary["status"], &summary["causes"][0]);
+        assert_eq!(status["failed"], cause["count"], "who was refused says so: {summary}");
+    }
+    let status = &summary["status"];
+    assert_eq!(json!([summary["open"], status["succeeded"], status["failed"]]), json!([0, 3, 9]), "{summary}");
 }
 
 #[test]

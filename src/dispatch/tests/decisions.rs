@@ -12,9 +12,9 @@ use crate::dispatch::lanes::Lanes;
 use crate::dispatch::step::{Action, Answer, Input, Moment, Next, Question};
 use crate::model::{AnswerFacts, Change, ChangeKind, DeviceValue, Held, Operation, OperationId, Outcome, Status};
 use crate::model::{Tag, TagAction};
-use crate::store::WorkPlace;
 use crate::store::{
-    Absence, AccountKey, Doubt, Guards, RemovesWithoutAdds, UnknownOperations, WorkCount, WorkItem, WorkKind,
+    Absence, AccountKey, Doubt, Guards, RemovesWithoutAdds, SentBefore, UnknownOperations, WorkCount, WorkItem,
+    WorkKind, WorkPlace,
 };
 
 const ADD: WorkKind = WorkKind { change: ChangeKind::Add, unlisted: false };
@@ -38,7 +38,7 @@ impl Table {
     fn with(work: &[(WorkKind, u64)], guards: Guards, quota: &str, concurrency: usize) -> Self {
         let lane = |kind| {
             let operations = work.iter().find(|(other, _)| *other == kind).map_or(0, |(_, operations)| *operations);
-            Lane::new(kind, WorkCount { operations, calls: operations, alone: 0 }, Vec::new())
+            Lane::new(kind, WorkCount { operations, calls: operations, alone: 0 }, SentBefore::default())
         };
         let settings = DispatchSettings {
             gate: gate(AccountKey(1), quota, concurrency),

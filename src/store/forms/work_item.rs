@@ -61,6 +61,15 @@ pub(crate) struct WorkItem {
     pub may_hold: bool,
 }
 
+/// What earlier processes sent and is to be sent again, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SentBefore {
+    /// It had no answer, or was in a bulk call that was refused for another machine.
+    pub unanswered: Vec<OperationId>,
+    /// It was refused itself.
+    pub refused: Vec<OperationId>,
+}
+
 /// What was sent and never answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UnknownOperations {

@@ -29,11 +29,18 @@ impl Store {
     }
 
     /// Begins a run: [`RunState::Preparing`].
+    ///
+    /// # Errors
+    /// [`StoreError::TakenOver`] where another process took this one for dead and has forgotten it.
     pub(crate) async fn create_run(&self, run: NewRun) -> Result<RunKey, StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         let process_key = self.identity.process_key;
         self.writer
             .run(move |transaction| {
+                let is_here = "SELECT count(*) > 0 FROM process WHERE process_key = ?1 AND ended = 0";
+                if !transaction.query_row(is_here, [process_key], |row| row.get(0))? {
+                    return Ok(None);
+                }
                 let header = serde_json::to_string(&run.header).unwrap_or_default();
                 let key = transaction.insert(
                     "INSERT INTO run (run_id, account_key, process_key, host, kind, state, input_path, note, created_at,
@@ -65,9 +72,10 @@ impl Store {
                     let host = "UPDATE run SET input_host = ?2 WHERE run_key = ?1";
                     transaction.send(host, params![key, host_name()])?;
                 }
-                Ok(RunKey(key))
+                Ok(Some(RunKey(key)))
             })
-            .await
+            .await?
+            .ok_or(StoreError::TakenOver)
     }
 
     /// Adds pieces of the input.

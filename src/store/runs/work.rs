@@ -7,7 +7,7 @@ use crate::store::forms::encoding::{
 };
 use crate::store::forms::run::{CHANGED_SINCE, OperationState, RunKey};
 use crate::store::forms::work_item::{
-    Doubt, Guards, RemovesWithoutAdds, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
+    Doubt, Guards, RemovesWithoutAdds, SentBefore, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
 };
 use crate::store::{Store, StoreError};
 
@@ -73,20 +73,24 @@ impl Store {
     }
 
     /// The operations of a kind that are still to be sent and have been sent before, in the order of their numbers.
-    pub(crate) async fn sent_before(&self, run: RunKey, kind: WorkKind) -> Result<Vec<OperationId>, StoreError> {
+    pub(crate) async fn sent_before(&self, run: RunKey, kind: WorkKind) -> Result<SentBefore, StoreError> {
         self.looking()
             .run(move |transaction| {
                 // A run without calls, as most are, need not be looked through.
                 let mut statement = transaction.prepare_cached(
-                    "SELECT operation_number FROM operation
+                    "SELECT operation_number, state = 6 FROM operation
                      WHERE run_key = ?1 AND unlisted = ?2 AND change_kind = ?3 AND state IN (0, 6) AND attempts > 0
                          AND EXISTS (SELECT 1 FROM attempt WHERE attempt.run_key = ?1)
                      ORDER BY operation_number",
                 )?;
-                let rows = statement.query_map(params![run.0, kind.unlisted, kind_number(kind.change)], |row| {
-                    row.get(0).map(OperationId)
-                })?;
-                rows.collect()
+                let mut sent = SentBefore::default();
+                let mut rows =
+                    statement.query([run.0, i64::from(kind.unlisted), i64::from(kind_number(kind.change))])?;
+                while let Some(row) = rows.next()? {
+                    let of_its_kind = if row.get(1)? { &mut sent.refused } else { &mut sent.unanswered };
+                    of_its_kind.push(OperationId(row.get(0)?));
+                }
+                Ok(sent)
             })
             .await
     }

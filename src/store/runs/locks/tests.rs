@@ -364,6 +364,8 @@ async fn an_answer_to_whoever_was_taken_for_dead_comes_too_late() {
         pause: None,
     };
     assert!(matches!(one.0.settle(settlement).await, Err(StoreError::TakenOver)));
+    let next = NewRun { run_id: "next".into(), ..NewRun::sample(account) };
+    assert!(matches!(one.0.create_run(next).await, Err(StoreError::TakenOver)), "nor does it begin anything");
 }
 
 #[tokio::test]
