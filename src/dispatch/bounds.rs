@@ -30,13 +30,15 @@ pub(super) struct Bounds {
     errors: u64,
     /// Operations refused with 403 before the service had accepted a call.
     forbidden: Vec<OperationId>,
+    /// Whether one was refused for a reason that is its own: a machine that is gone, for example.
+    has_other_refusals: bool,
     /// What the service said about that.
     said: Option<Box<str>>,
 }
 
 impl Bounds {
     pub(super) const fn new(maximum_errors: MaximumErrors) -> Self {
-        Self { maximum_errors, errors: 0, forbidden: Vec::new(), said: None }
+        Self { maximum_errors, errors: 0, forbidden: Vec::new(), has_other_refusals: false, said: None }
     }
 
     /// Takes the outcome of an operation into account; `named` where the refusal of a bulk call named its machine. Says
@@ -57,6 +59,7 @@ impl Bounds {
             let is_sure = self.forbidden.len() >= FORBIDDEN_STOPS_AT && !service_accepted;
             return is_sure.then(|| self.forbidden_reason());
         }
+        self.has_other_refusals |= outcome.is_refusal;
         let not_found = answer.http_status == Some(404) && answer.error_code.as_deref() != Some(UNNAMED_NOT_FOUND);
         if outcome.status != Status::Failed || not_found || (named && !is_forbidden) {
             return None;
@@ -68,6 +71,11 @@ impl Bounds {
     /// Whether anybody was refused before the service had accepted a call.
     pub(super) const fn has_forbidden(&self) -> bool {
         !self.forbidden.is_empty()
+    }
+
+    /// Whether those who were are few, and others were refused for reasons of their own: then it is about these machines.
+    pub(super) const fn are_few_among_others(&self) -> bool {
+        self.forbidden.len() < FORBIDDEN_STOPS_AT && self.has_other_refusals
     }
 
     /// Those who were.

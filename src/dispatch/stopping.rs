@@ -52,11 +52,12 @@ impl Stopping {
     /// Why a run ended that has nothing more to do, and the operations whose refusal is believed, now that the service has
     /// accepted others.
     pub(super) fn conclude(self, service_accepted: bool) -> (EndReason, Vec<OperationId>) {
+        let knows_us = service_accepted || self.bounds.are_few_among_others();
         let closed = self.closed.into_iter().next().map(|(_, reason)| reason);
         let late = self.has_late_calls.then_some(EndReason::Deadline);
-        let forbidden = (self.bounds.has_forbidden() && !service_accepted).then(|| self.bounds.forbidden_reason());
+        let forbidden = (self.bounds.has_forbidden() && !knows_us).then(|| self.bounds.forbidden_reason());
         let reason = self.reason.or(closed).or(late).or(forbidden).unwrap_or(EndReason::Finished);
-        let is_believed = service_accepted && !matches!(reason, EndReason::StoreFailed(_));
+        let is_believed = knows_us && !matches!(reason, EndReason::StoreFailed(_));
         (reason, if is_believed { self.bounds.forbidden().to_vec() } else { Vec::new() })
     }
 }

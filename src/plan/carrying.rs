@@ -80,11 +80,14 @@ pub(crate) fn carried(earlier: Earlier, today: Today, wanted: Held) -> Carried {
         Earlier::MayBeDone => Carried::SentAgain,
         Earlier::Succeeded if is_contradicted(today, wanted) => Carried::SentAgain,
         Earlier::Succeeded => Carried::Kept,
-        Earlier::Failed | Earlier::Refused if !holds => Carried::SentAgain,
+        Earlier::Failed | Earlier::Refused | Earlier::DoneInDoubt if !holds => Carried::SentAgain,
         // What somebody else has brought about since needs no call.
-        Earlier::NotSent | Earlier::Unchanged | Earlier::Failed | Earlier::FailedUnsent | Earlier::Refused => {
-            Carried::DecidedAnew
-        }
+        Earlier::NotSent
+        | Earlier::Unchanged
+        | Earlier::Failed
+        | Earlier::FailedUnsent
+        | Earlier::Refused
+        | Earlier::DoneInDoubt => Carried::DecidedAnew,
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) enum Earlier {
     Unchanged,
     /// The service answered that it is so.
     Succeeded,
+    /// The same, and a later run may have changed it since.
+    DoneInDoubt,
     /// The service refused it. A run of its own would ask for it, too.
     Failed,
     /// It failed without a call: its machine was not to be found, for example.

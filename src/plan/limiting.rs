@@ -27,7 +27,7 @@ pub(crate) enum Standing {
 impl Standing {
     /// By what was decided, and how far it had come when the run was left.
     pub(crate) const fn of(decision: Decision, earlier: Earlier) -> Self {
-        let is_done = matches!(earlier, Earlier::Succeeded | Earlier::Unchanged);
+        let is_done = matches!(earlier, Earlier::Succeeded | Earlier::DoneInDoubt | Earlier::Unchanged);
         match decision {
             Decision::Change | Decision::BeyondLimit if matches!(earlier, Earlier::Failed | Earlier::Refused) => {
                 Self::ChangesAgain

@@ -56,6 +56,9 @@ impl StoredWish {
 
 /// Decides about an operation again.
 pub(crate) fn redecide(wish: StoredWish, today: Today, listing: Listing, unlisted: UnlistedPolicy) -> Decision {
+    if wish.earlier == Earlier::DoneInDoubt {
+        return settle_doubt(wish, today);
+    }
     if wish.is_undo {
         return redecide_undo(wish, today);
     }
@@ -73,6 +76,17 @@ pub(crate) fn redecide(wish: StoredWish, today: Today, listing: Listing, unliste
         Carried::DecidedAnew | Carried::SentAgain => Decision::Change,
     };
     if listing == Listing::Unlisted && unlisted == UnlistedPolicy::Fail { Decision::NotInInventory } else { sent }
+}
+
+/// What became of what was done, now that a list may tell: a later run that may have changed it was asked for after this one.
+fn settle_doubt(wish: StoredWish, Today { held, written_later }: Today) -> Decision {
+    let is_surely_other = wish.overruled == Overruled::Surely
+        || written_later.is_some_and(|written| ![Held::Unknown, wish.wanted].contains(&written));
+    match held {
+        held if held == wish.wanted => Decision::Unchanged,
+        Held::Unknown if !is_surely_other => Decision::MayBeChangedSince,
+        _ => Decision::ChangedSince,
+    }
 }
 
 /// An undo goes back only from what the other run has left: whatever else is there now, somebody else has made. So it is with
@@ -148,8 +162,8 @@ mod tests {
 
     #[test]
     fn what_is_left_is_decided_by_todays_list_and_options() {
-        use Decision::{Change, Kept, NotInInventory, Unchanged};
-        use Earlier::{Failed, MayBeDone, NotSent, Succeeded};
+        use Decision::{Change, ChangedSince, Kept, MayBeChangedSince, NotInInventory, Unchanged};
+        use Earlier::{DoneInDoubt, Failed, MayBeDone, NotSent, Succeeded};
         use Listing::{Listed, NotRead, Unlisted};
         let (try_them, fail_them) = (UnlistedPolicy::Try, UnlistedPolicy::Fail);
         let table = [
@@ -161,6 +175,9 @@ mod tests {
             (MayBeDone, Held::Unknown, Unlisted, fail_them, NotInInventory),
             (MayBeDone, HIGH, Listed, try_them, Change),
             (Succeeded, HIGH, Listed, try_them, Kept),
+            (DoneInDoubt, HIGH, Listed, try_them, Unchanged),
+            (DoneInDoubt, LOW, Listed, try_them, ChangedSince),
+            (DoneInDoubt, Held::Unknown, NotRead, try_them, MayBeChangedSince),
             (Succeeded, LOW, Listed, try_them, Change),
             (Failed, LOW, Listed, try_them, Change),
             (Failed, Held::Unknown, Unlisted, try_them, Change),
@@ -221,8 +238,8 @@ mod tests {
 
     #[test]
     fn an_undo_that_is_gone_on_with_leaves_what_somebody_made_meanwhile() {
-        use Decision::{Change, ChangedSince, Kept, Unchanged};
-        use Earlier::{Failed, FailedUnsent, MayBeDone, NotSent, Succeeded};
+        use Decision::{Change, ChangedSince, Kept, MayBeChangedSince, Unchanged};
+        use Earlier::{DoneInDoubt, Failed, FailedUnsent, MayBeDone, NotSent, Succeeded};
         // The run had set High where Low was; its undo goes back to Low.
         let table = [
             (NotSent, HIGH, None, Change),
@@ -240,6 +257,10 @@ mod tests {
             (Succeeded, Held::Unknown, None, Kept),
             (Succeeded, NORMAL, None, ChangedSince),
             (Succeeded, HIGH, None, ChangedSince),
+            (DoneInDoubt, LOW, Some(Held::Unknown), Unchanged),
+            (DoneInDoubt, HIGH, Some(Held::Unknown), ChangedSince),
+            (DoneInDoubt, Held::Unknown, Some(Held::Unknown), MayBeChangedSince),
+            (DoneInDoubt, Held::Unknown, Some(HIGH), ChangedSince),
             (Failed, HIGH, None, Change),
             (Failed, LOW, None, Unchanged),
             (Failed, HIGH, Some(HIGH), ChangedSince),

@@ -38,6 +38,8 @@ pub(super) struct DecidedRun {
     pub(super) unread: u64,
     /// Machines of the list.
     pub(super) listed: u64,
+    /// Whether something is known now that was done and may have been changed since.
+    pub(super) settles_doubt: bool,
     /// The last attempt that was let through until then.
     as_of: AttemptKey,
     /// Outcomes that do not stand any more.
@@ -101,7 +103,11 @@ pub(super) async fn decide_again<T: Transport>(
         }
         let wish = StoredWish {
             is_undo,
-            earlier: earlier(known),
+            earlier: match earlier(known) {
+                // It is wanted again.
+                Earlier::DoneInDoubt if asked == Asked::Again => Earlier::Failed,
+                earlier => earlier,
+            },
             wanted: known.operation.change.leaves(),
             before: known.before,
             overruled: Overruled::No,
@@ -164,6 +170,7 @@ impl DecidedRun {
             return;
         }
         self.changes += u64::from(decision == Decision::Change);
+        self.settles_doubt |= known.is_done_in_doubt() && decision != Decision::MayBeChangedSince;
         if known.state == OperationState::Succeeded {
             self.contradicted.push(known.id);
         }
@@ -172,7 +179,10 @@ impl DecidedRun {
         self.decided.push(DecidedAnew {
             operation: known.id,
             settled: left_out(decision),
-            may_be_done: decision == Decision::MayBeChangedSince,
+            may_be_done: match decision {
+                Decision::MayBeChangedSince => Some(true),
+                _ => known.is_done_in_doubt().then_some(false),
+            },
             before: (!was_sent).then_some(held),
             found: if was_sent { found } else { MayHold::NOTHING },
             unlisted: listing == Listing::Unlisted,
@@ -199,15 +209,15 @@ pub(super) async fn leave_overwritten(store: &Store, run_id: &str, asked: Asked)
         let wanted = known.operation.change.leaves();
         let written = later.written(&known, Held::Unknown).filter(|written| *written != wanted);
         let is_overwritten = written.is_some_and(|written| written != Held::Unknown);
-        let is_overruled = later.overrule(&known, Held::Unknown) != Overruled::No;
+        let how = later.overrule(&known, Held::Unknown);
         match known.state {
-            OperationState::Succeeded if is_overwritten && !is_overruled => overwritten.push(known.id),
+            OperationState::Succeeded if is_overwritten && how == Overruled::No => overwritten.push(known.id),
             OperationState::Succeeded if is_overwritten => overruled.push(known.id),
             OperationState::Unchanged if is_wanted_again && written.is_some() => overwritten.push(known.id),
             OperationState::NotAttempted if is_wanted_again && was_left(&known) => overwritten.push(known.id),
             // What may have been done stays so, and says so.
             OperationState::Pending | OperationState::Refused | OperationState::Unknown | OperationState::Failed
-                if is_overruled && asked == Asked::Before =>
+                if how == Overruled::Surely && asked == Asked::Before =>
             {
                 overruled.push(known.id);
             }
@@ -302,7 +312,8 @@ fn listing(machine: &MachineId, inventory: Option<&Inventory>) -> Listing {
 fn held(known: &KnownOperation, wish: StoredWish, inventory: Option<&Inventory>, recent: &RecentWrites) -> Held {
     let Some(inventory) = inventory else { return Held::Unknown };
     let shown = held_today(&known.operation, inventory, &RecentWrites::default());
-    let held = if wish.earlier == Earlier::Succeeded { outcome_today } else { held_today };
+    let was_done = matches!(wish.earlier, Earlier::Succeeded | Earlier::DoneInDoubt);
+    let held = if was_done { outcome_today } else { held_today };
     let Slot { machine, tag } = known.operation.slot();
     let earlier = recent.find(&machine, tag.as_ref()).map_or(MayHold::NOTHING, |written| written.known_earlier);
     wish.held_today(shown, held(&known.operation, inventory, recent), earlier)

@@ -70,7 +70,7 @@ pub(super) async fn go_on<T: Transport>(
         return Err(never_read(stored));
     }
     let changes = decided.changes;
-    if changes == 0 && stored.state == RunState::Finished {
+    if changes == 0 && !decided.settles_doubt && stored.state == RunState::Finished {
         // Its results say what was so when it ended; written now they would say it of today.
         tenant.store.leave_run(key).await?;
         let totals = tally(&tenant.store, stored, options.skip_missing_machines).await?;

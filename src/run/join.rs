@@ -309,7 +309,8 @@ async fn earlier_outcomes(
         for known in known {
             let written_later = later.written(&known, Held::Unknown);
             let earlier = earlier(&known);
-            let inventory = planned.inventory.as_ref().filter(|_| earlier == Earlier::Succeeded);
+            let was_done = matches!(earlier, Earlier::Succeeded | Earlier::DoneInDoubt);
+            let inventory = planned.inventory.as_ref().filter(|_| was_done);
             let held = inventory.map(|inventory| outcome_today(&known.operation, inventory, &planned.own.recent));
             if let Some(number) = numbers.get(&known.operation) {
                 outcomes.insert(*number, EarlierOutcome { earlier, written_later, held });
@@ -323,6 +324,7 @@ async fn earlier_outcomes(
 pub(super) fn earlier(known: &KnownOperation) -> Earlier {
     match known.state {
         OperationState::Succeeded => Earlier::Succeeded,
+        _ if known.is_done_in_doubt() => Earlier::DoneInDoubt,
         OperationState::Unknown => Earlier::MayBeDone,
         _ if known.ambiguous => Earlier::MayBeDone,
         OperationState::Pending | OperationState::NotAttempted => Earlier::NotSent,

@@ -74,7 +74,7 @@ impl LaterRuns {
             }
             may_be_overruled |= is_other(write);
         }
-        let is_done = known.state == OperationState::Succeeded;
+        let is_done = known.state == OperationState::Succeeded || known.is_done_in_doubt();
         if may_be_overruled && is_done { Overruled::MayBe } else { Overruled::No }
     }
 

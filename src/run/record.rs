@@ -15,8 +15,8 @@ use crate::outside::Outside;
 use crate::plan::changes::Decision;
 use crate::plan::operations::PlannedOperation;
 use crate::store::{
-    CHANGED_SINCE, InputChunk, MachineKind, NO_KIND, NewOperation, NewRun, OperationState, RunKey, SettledOperation,
-    Store,
+    CHANGED_SINCE, InputChunk, MAY_BE_CHANGED_SINCE, MachineKind, NO_KIND, NewOperation, NewRun, OperationState,
+    RunKey, SettledOperation, Store,
 };
 
 /// Pieces of the input, of up to 1,000 rows each, in one transaction.
@@ -184,8 +184,9 @@ pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
             (OperationState::NotAttempted, Some((CHANGED_SINCE, message.into())))
         }
         Decision::MayBeChangedSince => {
-            let message = "a later run may have changed it since, so it is left as it is";
-            (OperationState::NotAttempted, Some((CHANGED_SINCE, message.into())))
+            let message =
+                "a later run may have changed it since, so it is left until the tenant's list shows what holds";
+            (OperationState::Unknown, Some((MAY_BE_CHANGED_SINCE, message.into())))
         }
         Decision::UnknownBefore => {
             let message = "what was there before the run is not known, so it is left as it is";

@@ -9,12 +9,11 @@ use super::later::Asked;
 use super::ownership::refuse_owned_by_others;
 use super::planning::PlanningOptions;
 use super::tenant::Tenant;
-use super::undo::{UndoOrder, undo, whose_run_went_on};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Excerpt;
 use crate::report::{Reserved, ResultsTarget};
-use crate::store::{StoredRun, UnfinishedRun};
+use crate::store::{RunState, StoreError, StoredRun, UnfinishedRun, taken_back_by};
 
 /// What `resume` was asked to do.
 pub(crate) struct ResumeOrder {
@@ -50,13 +49,10 @@ pub(crate) async fn resume<T: Transport>(
         return nothing_left(None, text, ExitStatus::Done, context);
     };
     refuse_owned_by_others(tenant, &stored).await?;
+    refuse_undo_of_a_run_that_went_on(tenant, &stored).await?;
     let target = order.target.clone().unwrap_or_else(|| first_target(&stored));
     let reserved = order.reserved.clone().with("the input", &stored.description.input_path);
     target.check(&reserved, &stored.description.header)?;
-    if let Some(run_id) = whose_run_went_on(tenant, &stored).await? {
-        let order = UndoOrder { run_id, target, max_changes: order.planning.max_changes, run: order.run };
-        return Box::pin(undo(tenant, order, context)).await;
-    }
     let how = GoingOn {
         target: &target,
         planning: order.planning,
@@ -65,6 +61,32 @@ pub(crate) async fn resume<T: Transport>(
         taken_back: None,
     };
     Box::pin(go_on(tenant, &stored, how, context)).await
+}
+
+/// Refuses an undo that does not know of all that its run has done: a process died between storing the undo and closing the run.
+async fn refuse_undo_of_a_run_that_went_on<T: Transport>(
+    tenant: &Tenant<T>,
+    undo: &StoredRun,
+) -> Result<(), CommandError> {
+    let store = &tenant.store;
+    let Some(run_id) = taken_back_by(&undo.description) else { return Ok(()) };
+    let run = match store.run_by_id(run_id).await {
+        Ok(run) => run.key,
+        Err(StoreError::NoSuchRun(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let is_over = store.is_closed(run).await? && !store.has_called_since(run, undo.key).await?;
+    if is_over || undo.state == RunState::Finished {
+        return Ok(());
+    }
+    Err(CommandError::text(
+        ExitStatus::InputRefused,
+        format!(
+            "run {} was to take back run {run_id}, which may have gone on since; nothing was sent",
+            undo.description.run_id
+        ),
+        Some(&format!("take it back with: tagfleet undo {run_id}")),
+    ))
 }
 
 /// The only unfinished run; several are a question that only the user can answer.

@@ -24,7 +24,7 @@ use crate::plan::recent::{Held, RecentWrites};
 use crate::plan::resolution::Resolution;
 use crate::plan::undo::{Inverse, LeftBehind, Made, SlotChange, leave_what_changed_since, row_words};
 use crate::report::{PlanReport, ResultsTarget, Screen};
-use crate::store::{RunKey, RunKind, RunSlot, StoreError, StoredRun, UnfinishedRun, name_of_undo, taken_back_by};
+use crate::store::{RunKey, RunKind, RunSlot, StoredRun, UnfinishedRun, name_of_undo};
 use crate::words::counted;
 
 /// The columns of the rows that take a run back.
@@ -107,23 +107,6 @@ async fn unfinished_undo<T: Transport>(
         }
     }
     Ok(None)
-}
-
-/// The run that an undo takes back, where that one was not closed, or has gone on since: a process died between storing the undo
-/// and closing its run. Then the undo does not know of all that there is to take back.
-pub(super) async fn whose_run_went_on<T: Transport>(
-    tenant: &Tenant<T>,
-    undo: &StoredRun,
-) -> Result<Option<String>, CommandError> {
-    let store = &tenant.store;
-    let Some(run_id) = taken_back_by(&undo.description) else { return Ok(None) };
-    let run = match store.run_by_id(run_id).await {
-        Ok(run) => run.key,
-        Err(StoreError::NoSuchRun(_)) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let is_over = store.is_closed(run).await? && !store.has_called_since(run, undo.key).await?;
-    Ok((!is_over).then(|| run_id.to_owned()))
 }
 
 /// Takes a run back by a new one.

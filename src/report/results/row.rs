@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::input::RESULT_COLUMNS;
 use crate::model::{Held, OperationId, Status};
-use crate::store::{CHANGED_SINCE, StoredChunk, StoredOperation};
+use crate::store::{CHANGED_SINCE, MAY_BE_CHANGED_SINCE, StoredChunk, StoredOperation};
 
 /// The code of what `undo` leaves because nobody knows what to go back to.
 const UNKNOWN_BEFORE: &str = "unknown_before";
@@ -37,6 +37,7 @@ impl RowAnswer {
         matches!(self.status, Status::Failed | Status::Unknown | Status::NotAttempted | Status::Invalid)
             && !self.is_left_to_others()
             && !self.is_without_before()
+            && self.error_code != MAY_BE_CHANGED_SINCE
     }
 
     /// Whether the row was left alone because somebody else has changed what it is about: nothing failed, and to do it

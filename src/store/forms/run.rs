@@ -62,6 +62,9 @@ impl RunState {
 /// The code of what was left because somebody had changed it since.
 pub(crate) const CHANGED_SINCE: &str = "changed_since";
 
+/// The code of what was done, and what a later run may have changed since: nobody knows until a list shows it.
+pub(crate) const MAY_BE_CHANGED_SINCE: &str = "may_be_changed_since";
+
 /// How far an operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum OperationState {

@@ -18,7 +18,7 @@ use crate::store::engine::sql::params;
 use crate::store::forms::attempt::AttemptKey;
 use crate::store::forms::encoding::read_held;
 use crate::store::forms::run::{
-    AccountKey, OperationState, RunKey, RunState, SettledOperation, StoredRun, UNDO_PREFIX,
+    AccountKey, MAY_BE_CHANGED_SINCE, OperationState, RunKey, RunState, SettledOperation, StoredRun, UNDO_PREFIX,
 };
 use crate::store::slots::overtaken::{OpenCounts, open_operations};
 use crate::store::{Reader, Store, StoreError};
@@ -61,8 +61,8 @@ pub(crate) struct DecidedAnew {
     pub operation: OperationId,
     /// Its outcome, if it is not to be sent.
     pub settled: Option<SettledOperation>,
-    /// Whether it may be done all the same.
-    pub may_be_done: bool,
+    /// Whether it may be done all the same, where that is decided, too.
+    pub may_be_done: Option<bool>,
     /// What holds before its first attempt, if there was none yet.
     pub before: Option<Held>,
     /// What it finds, where there were attempts.
@@ -75,6 +75,12 @@ pub(crate) struct DecidedAnew {
 const NAMELESS: [&str; 2] = ["machine_not_found", "machine_ambiguous"];
 
 impl KnownOperation {
+    /// Whether the run has done it, and a later one may have changed it since.
+    pub(crate) fn is_done_in_doubt(&self) -> bool {
+        let is_open = matches!(self.state, OperationState::Unknown | OperationState::Pending);
+        is_open && self.error_code.as_deref() == Some(MAY_BE_CHANGED_SINCE)
+    }
+
     /// Whether the run has changed something by it, or may have.
     pub(crate) fn may_be_done(&self) -> bool {
         matches!(self.state, OperationState::Succeeded) || (self.ambiguous && !self.is_of_nobody())
@@ -319,7 +325,7 @@ impl Store {
                 let mut statement = transaction.prepare_cached(
                     "UPDATE operation SET state = ?3, error_code = ?4, error_message = ?5, http_status = NULL,
                          request_id = NULL, before = coalesce(?6, before), after = ?7, unlisted = ?8, finished_at = ?9,
-                         found = found || '|' || ?10, ambiguous = CASE WHEN ?11 = 1 THEN 1 ELSE ambiguous END
+                         found = found || '|' || ?10, ambiguous = coalesce(?11, ambiguous)
                      WHERE run_key = ?1 AND operation_number = ?2",
                 )?;
                 let mut try_again = transaction.prepare_cached(&format!(

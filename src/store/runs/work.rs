@@ -5,7 +5,7 @@ use crate::store::engine::sql::{Row, SqlError, params};
 use crate::store::forms::encoding::{
     CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, damaged, kind_number, timestamp,
 };
-use crate::store::forms::run::{CHANGED_SINCE, OperationState, RunKey};
+use crate::store::forms::run::{CHANGED_SINCE, MAY_BE_CHANGED_SINCE, OperationState, RunKey};
 use crate::store::forms::work_item::{
     Doubt, Guards, RemovesWithoutAdds, SentBefore, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
 };
@@ -272,7 +272,7 @@ impl Store {
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(&format!(
                     "SELECT {WORK_COLUMNS}, finished_at FROM operation WHERE run_key = ?1 AND {}
-                         AND error_code IS DISTINCT FROM 'changed_since' ORDER BY operation_number",
+                         AND coalesce(error_code, '') NOT IN ('{CHANGED_SINCE}', '{MAY_BE_CHANGED_SINCE}') ORDER BY operation_number",
                     in_doubt("operation")
                 ))?;
                 let mut unknown = UnknownOperations::default();

@@ -187,6 +187,16 @@ async fn an_app_without_permission_is_found_out_in_a_few_calls() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_machine_that_may_not_be_changed_among_others_that_are_gone_is_no_app_without_permission() {
+    for case in Case::every(12) {
+        let refusal = |number| if number == 7 { Refusal::Forbidden } else { Refusal::Gone };
+        let spoiled = case.run((0..12).map(|number| (number, refusal(number)))).await;
+        let everybody: Vec<u32> = (0..12).collect();
+        spoiled.spoiled_only(&everybody, &[OperationState::Failed]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_writes_alone_are_in_trouble_that_is_an_outage_and_costs_no_row() {
     for case in Case::every_large().filter(|case| case.seed < 3) {
         let simulation = case.simulation().await;

@@ -20,7 +20,7 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
     match told.end {
         End::Exited(0 | 1) => {}
         End::Exited(3) => {
-            if let Some(what) = undoing.could_be_undone() {
+            if let Some(what) = undoing.could_be_undone().filter(|_| matches!(told.deed, Deed::Undo(_))) {
                 note(Kind::UndoRefused, what);
             }
             return;
