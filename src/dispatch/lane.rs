@@ -99,8 +99,8 @@ pub(super) struct Lane {
     reading: Reading,
     /// Operations that earlier processes sent; they are read in further passes, when all others were.
     sent_before: SentBefore,
-    /// Whether those that were read last are sent one by one.
-    goes_one_by_one: bool,
+    /// The pass in which those in the buffer were read.
+    buffered_in: Reading,
     /// Operations that wait for others to be settled, in order.
     held_back: Vec<OperationId>,
     /// Operations that went before the others.
@@ -133,7 +133,7 @@ impl Lane {
             last_read: None,
             reading: if work.operations == 0 { Reading::Over } else { Reading::FirstPass },
             sent_before,
-            goes_one_by_one: false,
+            buffered_in: Reading::FirstPass,
             held_back: Vec::new(),
             scouts: Vec::new(),
             lacks_scouts: true,
@@ -204,6 +204,11 @@ impl Lane {
         self.fresh_calls + (begun + self.set_aside.len()) as u64
     }
 
+    /// Whether calls of it are on their way, or ready to be made.
+    fn is_busy(&self) -> bool {
+        self.in_flight > 0 || !self.ready.is_empty() || !self.set_aside.is_empty() || !self.searches.is_empty()
+    }
+
     /// What is to be read before a call of at most `limit` machines can be packed.
     fn next_read(&self, limit: usize) -> Option<WorkRead> {
         let has_begun = self.last_read.is_some() || self.reading != Reading::FirstPass || !self.buffer.is_empty();
@@ -212,7 +217,9 @@ impl Lane {
         }
         // No two passes share a call.
         let is_between = self.reading != Reading::FirstPass && self.last_read.is_none() && !self.buffer.is_empty();
-        let is_enough = self.buffer.len() >= limit || self.reading == Reading::Over || is_between;
+        // What failed goes last: not even beside a search among the others.
+        let is_early = self.reading == Reading::ThirdPass && self.is_busy();
+        let is_enough = self.buffer.len() >= limit || self.reading == Reading::Over || is_between || is_early;
         (!is_enough).then_some(WorkRead::Page { after: self.last_read, limit: WORK_PAGE })
     }
 
@@ -238,7 +245,7 @@ impl Lane {
     /// A call of those that were read and are alike.
     fn pack(&mut self, limit: usize) -> Option<LaneCall> {
         // A bulk call that they were in would be refused for each of them again.
-        let limit = if self.goes_one_by_one { 1 } else { limit };
+        let limit = if self.buffered_in == Reading::ThirdPass { 1 } else { limit };
         let (change, first) = self.buffer.pop_front()?;
         let mut members = vec![first];
         while members.len() < limit && self.buffer.front().is_some_and(|(next, _)| *next == change) {
@@ -257,7 +264,7 @@ impl Lane {
                 && self.held_back.binary_search(&item.id).is_err()
         };
         let unlisted = self.kind.unlisted;
-        self.goes_one_by_one = self.reading == Reading::ThirdPass;
+        self.buffered_in = self.reading;
         let mut due: Vec<_> = page.into_iter().filter(is_due).map(|item| member(item, unlisted)).collect();
         if limit == 1 {
             mix(&mut due, |(_, member)| member);
