@@ -352,6 +352,21 @@ pub(super) fn notices(verdict: &Verdict, request: &ApiRequest) -> Vec<Notice> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{MachineId, Tag};
+
+    #[test]
+    fn of_a_tag_in_another_case_is_said_what_became_of_the_one_that_was_meant() {
+        let machine = MachineId::from_service("a");
+        let tag = Tag::new("A").expect("a tag");
+        let done = Verdict::Done { facts: AnswerFacts::default(), case_differs: true };
+        let table = [(TagAction::Add, Notice::TagCaseDiffers), (TagAction::Remove, Notice::OtherCaseStays)];
+        for (action, notice) in table {
+            let (machine, tag) = (machine.clone(), tag.clone());
+            let single = ApiRequest::ChangeTag { machine: machine.clone(), action, tag: tag.clone() };
+            let bulk = ApiRequest::ChangeTagOnMachines { machines: vec![machine], action, tag };
+            assert_eq!([single, bulk].map(|request| notices(&done, &request)), [vec![notice], vec![notice]]);
+        }
+    }
 
     #[test]
     fn a_refusal_is_believed_when_it_names_few_or_suspects_and_not_when_it_names_everybody() {

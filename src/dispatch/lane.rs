@@ -4,9 +4,9 @@
 //! A lane holds operations of one kind. Each call takes up to a limit of operations with the same change; what comes back
 //! from a refused one goes through an [`Isolation`], one trial at a time beside the other calls. What surprises: machines
 //! that a refusal named, or that an answer left out, travel once more together when everything else of the lane is done;
-//! what fails goes last, and so does what was sent by an earlier process, and after that what was refused then, one by one; and
-//! single calls leave in an order that has
-//! nothing to do with the input's, the first of them from all over it, since bad machines stand together there.
+//! what fails goes last, and so does what was sent by an earlier process, and after that what was refused then, one by one;
+//! and single calls leave in an order that has nothing to do with the input's, the first of them from all over it, since bad
+//! machines stand together there.
 
 mod choosing;
 mod lane_call;

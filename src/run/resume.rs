@@ -75,7 +75,7 @@ async fn refuse_undo_of_a_run_that_went_on<T: Transport>(
         Err(StoreError::NoSuchRun(_)) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let is_over = store.is_closed(run).await? && !store.has_called_since(run, undo.key).await?;
+    let is_over = store.open_operations(run).await? == 0 && !store.has_called_since(run, undo.key).await?;
     if is_over || undo.state == RunState::Finished {
         return Ok(());
     }

@@ -95,6 +95,11 @@ fn what_makes_no_sense_is_refused_before_the_file_is_read() {
         tagfleet(&server, &folder, arguments, 2);
     }
     tagfleet(&server, &folder, &["plan", "@tenant", "--all", "--add", "A", "--no-inventory"], 2);
+    // A file that is somebody else's is found first, too.
+    folder.write("notes.csv", "mine");
+    let asked = server.requests().len();
+    tagfleet(&server, &folder, &["apply", "@tenant", "--all", "--add", "A", "--yes", "-o", "notes.csv"], 7);
+    assert_eq!(server.requests().len(), asked, "before the list is read");
     // What to do comes before whether.
     let nothing_to_do = tagfleet(&server, &folder, &["apply", "@tenant", "--where", "true"], 2);
     assert!(nothing_to_do.messages.contains("not what for"), "{}", nothing_to_do.messages);

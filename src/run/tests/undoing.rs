@@ -393,3 +393,21 @@ async fn nothing_is_said_to_be_left_of_an_undo_over_which_its_run_was_asked_for_
     let over = [OperationState::Succeeded, OperationState::Unknown, OperationState::NotAttempted];
     assert_eq!((undo.condition.as_str(), &states[..]), ("finished", &over[..]), "{undo:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_is_resumed_also_where_whoever_took_its_run_back_again_died() {
+    let world = World::of(6);
+    let run = world.apply(&adding("A", 6), &Invocation::default()).await.exits(ExitStatus::Done).run_id();
+    let dies_after = |milliseconds| Invocation {
+        dies_after: Some(Duration::from_millis(milliseconds)),
+        concurrency: 1,
+        ..Invocation::default()
+    };
+    // The first has taken two back, and the second reads the list.
+    for milliseconds in [350, 50] {
+        assert!(world.undo_or_die(&run, &dies_after(milliseconds)).await.is_none());
+    }
+    let undo = world.store().await.runs().await.expect("runs")[0].run_id.clone();
+    world.resume(Some(&undo), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!(world.service.tagged("A"), 0);
+}
