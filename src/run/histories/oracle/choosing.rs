@@ -109,6 +109,8 @@ impl Choosing<'_> {
     }
 
     fn must_mean(&self, told: &Told, machine: MachineNumber) -> bool {
+        // Who is not listed any more by then is in no plan that is made again.
+        let may_have_left = told.text.contains("it is made again") && !self.case.is_always_listed(machine);
         let is_chosen = told.options.choice.is_none_or(|choice| {
             chosen_by_row(choice, machine).unwrap_or_else(|| {
                 let shown = self.shown(told, &slot_of(choice, machine));
@@ -116,6 +118,7 @@ impl Choosing<'_> {
             })
         });
         is_chosen
+            && !may_have_left
             && match (told.deed, &told.file) {
                 (Deed::Retag(retag), _) => {
                     let slot = Wish::Remove(retag.old.to_owned()).slot(machine);
