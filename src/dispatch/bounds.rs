@@ -41,13 +41,15 @@ impl Bounds {
         Self { maximum_errors, errors: 0, forbidden: Vec::new(), has_other_refusals: false, said: None }
     }
 
-    /// Takes the outcome of an operation into account; `named` where the refusal of a bulk call named its machine. Says
-    /// why the run is to stop, if it is; `settled` operations have an outcome.
+    /// Takes the outcome of an operation into account; `named` where the refusal of a bulk call named its machine,
+    /// `refused_before` where an earlier process counted it: else a run that is resumed would stop at the same rows for
+    /// ever. Says why the run is to stop, if it is; `settled` operations have an outcome.
     pub(super) fn take(
         &mut self,
         operation: OperationId,
         outcome: &Outcome,
         named: bool,
+        refused_before: bool,
         settled: u64,
         service_accepted: bool,
     ) -> Option<EndReason> {
@@ -61,7 +63,7 @@ impl Bounds {
         }
         self.has_other_refusals |= outcome.is_refusal;
         let not_found = answer.http_status == Some(404) && answer.error_code.as_deref() != Some(UNNAMED_NOT_FOUND);
-        if outcome.status != Status::Failed || not_found || (named && !is_forbidden) {
+        if outcome.status != Status::Failed || not_found || refused_before || (named && !is_forbidden) {
             return None;
         }
         self.errors += 1;
@@ -126,8 +128,10 @@ mod tests {
         ];
         for (case, outcome, named, errors) in table {
             let mut bounds = Bounds::new(MaximumErrors::Count(99));
-            assert!(bounds.take(OperationId(1), &outcome, named, 1, false).is_none(), "{case}");
+            assert!(bounds.take(OperationId(1), &outcome, named, false, 1, false).is_none(), "{case}");
             assert_eq!(bounds.errors, errors, "{case}");
+            assert!(bounds.take(OperationId(1), &outcome, named, true, 1, false).is_none(), "{case}");
+            assert_eq!(bounds.errors, errors, "{case}, as an earlier process counted it");
         }
     }
 
@@ -137,7 +141,7 @@ mod tests {
             let mut bounds = Bounds::new(MaximumErrors::Count(99));
             let refused = failed(403, "Forbidden", true);
             let mut reasons =
-                (1..=6).map(|number| bounds.take(OperationId(number), &refused, false, 6, service_accepted));
+                (1..=6).map(|number| bounds.take(OperationId(number), &refused, false, false, 6, service_accepted));
             assert!(reasons.by_ref().take(5).all(|reason| reason.is_none()));
             let last = reasons.next().flatten();
             match last {
@@ -155,8 +159,9 @@ mod tests {
         let refused = failed(400, "InvalidInput", false);
         let stops_at = |maximum_errors, settled_for_each: u64| {
             let mut bounds = Bounds::new(maximum_errors);
-            (1..100)
-                .find(|count| bounds.take(OperationId(1), &refused, false, count * settled_for_each, true).is_some())
+            (1..100).find(|count| {
+                bounds.take(OperationId(1), &refused, false, false, count * settled_for_each, true).is_some()
+            })
         };
         assert_eq!(stops_at(MaximumErrors::Percent(50), 1), Some(20));
         assert_eq!(stops_at(MaximumErrors::Percent(50), 2), None);

@@ -242,7 +242,8 @@ impl Dispatcher {
     fn take_outcome(&mut self, operation: OperationId, outcome: Outcome, named: bool, shows_bulk_forbidden: bool) {
         self.books.count(outcome.status, 1);
         let settled = self.books.settled();
-        let reason = self.stopping.bounds.take(operation, &outcome, named, settled, self.at.service_accepted);
+        let (refused_before, accepted) = (self.sending.lanes.refused_before(operation), self.at.service_accepted);
+        let reason = self.stopping.bounds.take(operation, &outcome, named, refused_before, settled, accepted);
         self.tell(Event::Settled(outcome));
         if shows_bulk_forbidden {
             self.notice(Notice::BulkForbidden);

@@ -188,6 +188,11 @@ impl Lane {
         !self.held_back.is_empty()
     }
 
+    /// Whether an earlier process was refused this operation itself.
+    pub(super) fn refused_before(&self, operation: OperationId) -> bool {
+        Reading::of(operation, &self.sent_before) == Reading::ThirdPass
+    }
+
     /// Whether bad machines of a refused bulk call are being looked for.
     pub(super) fn is_searching(&self) -> bool {
         !self.searches.is_empty()

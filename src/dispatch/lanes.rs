@@ -5,7 +5,7 @@
 //! the adds are read back, and only the removes of those that stay in doubt are left out.
 
 use super::lane::{ApartOpenings, BulkOpening, CallsAhead, Due, Lane, LaneCall, Openings, WorkRead, bucket_of};
-use crate::model::{Bucket, ChangeKind};
+use crate::model::{Bucket, ChangeKind, OperationId};
 use crate::store::{Guards, RemovesWithoutAdds, WorkKind};
 
 /// So many operations of a bucket are few.
@@ -140,6 +140,11 @@ impl Lanes {
     pub(super) fn held_back(&self, closed: &[Bucket]) -> Vec<WorkKind> {
         let kinds = self.all.iter().filter(|lane| lane.holds_back()).map(|lane| lane.kind);
         kinds.filter(|kind| !closed.contains(&bucket_of(*kind))).collect()
+    }
+
+    /// Whether an earlier process was refused this operation itself.
+    pub(super) fn refused_before(&self, operation: OperationId) -> bool {
+        self.all.iter().any(|lane| lane.refused_before(operation))
     }
 
     /// Whether bad machines of a refused bulk call are being looked for.

@@ -126,9 +126,6 @@ impl<T: Transport> Run<'_, T> {
             return Ok(reason);
         }
         let Self { tenant: Tenant { store, .. }, key, .. } = self;
-        if matches!(reason, EndReason::TooManyErrors) {
-            store.end_refused(*key).await?;
-        }
         let is_done = matches!(reason, EndReason::Finished) || store.open_operations(*key).await? == 0;
         let reason = match reason {
             // Whoever wanted it to stop came when everything was done.

@@ -139,24 +139,6 @@ impl Store {
             .await
     }
 
-    /// Takes what the service has refused for failed where nothing else of a run is left: to resume it would only have the same
-    /// refused once more.
-    pub(crate) async fn end_refused(&self, run: RunKey) -> Result<(), StoreError> {
-        let now = self.clock.wall_time().as_microsecond();
-        self.writer
-            .run_repeatable(1, move |transaction| {
-                let states = [OperationState::Failed, OperationState::Refused].map(OperationState::number);
-                transaction.execute(
-                    "UPDATE operation SET state = ?2, finished_at = coalesce(finished_at, ?4)
-                     WHERE run_key = ?1 AND state = ?3 AND NOT EXISTS (SELECT 1 FROM operation AS other
-                         WHERE other.run_key = ?1 AND (other.state IN (0, 4) OR other.state = ?3 AND other.ambiguous = 1))",
-                    params![run.0, states[0], states[1], now],
-                )?;
-                Ok(())
-            })
-            .await
-    }
-
     /// The next operations to be sent, tag by tag, beginning after `after`.
     pub(crate) async fn next_work(
         &self,
