@@ -86,3 +86,21 @@ fn what_a_run_has_done_and_a_later_one_may_have_changed_since_is_unknown_and_not
     let in_doubt = said.iter().find(|[at_once, _]| at_once == "unknown may_be_changed_since");
     assert_eq!(in_doubt.map(|[_, later]| later.as_str()), Some("not_attempted changed_since"), "{said:?}");
 }
+
+#[test]
+fn whoever_removes_a_tag_also_takes_away_what_we_wrote_in_another_form_of_it() {
+    let mut history = plain();
+    (history.habits.tells_case_apart, history.habits.quota) = (false, "3/1m");
+    history.machines.first_mut().expect("a machine").tags.extend(["tier0", "old"].map(Into::into));
+    let Step::Write { rows: contrary, .. } = file(&[(remove("tier0"), 0)]) else { return };
+    for goes_on in [Deed::Apply(0), Deed::Resume(1)] {
+        let rows = file(&[(add("TIER0"), 0), (add("new"), 1), (remove("old"), 0)]);
+        // It has done its first row.
+        let begun = command(1, Deed::Apply(0), Fate::KilledAfter(Duration::from_secs(30)));
+        let other = Step::Write { file: 1, rows: contrary.clone() };
+        let [contrary, last] =
+            [(2, Deed::Apply(1)), (3, goes_on)].map(|(label, deed)| command(label, deed, Fate::Undisturbed));
+        let [begun, contrary, last] = [begun, contrary, last].map(Step::Command);
+        assert!(holds(history.clone(), [rows, begun, other, contrary, last, undo(4, 2)]));
+    }
+}
