@@ -126,7 +126,7 @@ impl ReadError {
         match self {
             Self::Forbidden { .. } | Self::Walk(WalkError::Nobody) => true,
             Self::Failed { facts } => {
-                let asks_for_patience = matches!(facts.http_status, Some(408 | 409 | 421 | 423 | 425));
+                let asks_for_patience = matches!(facts.http_status, Some(408 | 409 | 421 | 423 | 425 | 460 | 499));
                 let is_the_services = facts.error_code.as_deref() != Some(RetryReason::NotUnderstood.code());
                 matches!(facts.http_status, Some(400..=499)) && !asks_for_patience && is_the_services
             }

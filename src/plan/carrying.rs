@@ -67,7 +67,7 @@ impl Plan {
             }
             fates.push(fate);
         }
-        self.withhold_removals(settings.guard, listed, |_| false);
+        self.withhold_removals(settings.guard, listed);
         self.apply_limit(settings.limit, |number| earlier(number).map_or(Earlier::NotSent, |outcome| outcome.earlier));
         fates
     }

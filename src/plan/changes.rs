@@ -86,23 +86,16 @@ impl Plan {
             });
         }
         let mut plan = Self { operations, machines, decisions, before, case_variants };
-        let requests = Arc::clone(plan.machines.requests());
-        plan.withhold_removals(settings.guard, inventory.map_or(0, |inventory| inventory.len() as u64), |operation| {
-            requests.exchanges.binary_search(&operation.first_request.0).is_ok()
-        });
+        plan.withhold_removals(settings.guard, inventory.map_or(0, |inventory| inventory.len() as u64));
         plan.apply_limit(settings.limit, |_| Earlier::NotSent);
         plan
     }
 
     /// Withholds all removals where the guard does not allow as many, of a list of so many machines. One that only makes
     /// room for another tag is none.
-    pub(crate) fn withhold_removals(
-        &mut self,
-        guard: Guard,
-        listed: u64,
-        makes_room: impl Fn(&PlannedOperation) -> bool,
-    ) {
-        let tags = &self.machines.requests().tags;
+    pub(crate) fn withhold_removals(&mut self, guard: Guard, listed: u64) {
+        let Requests { tags, exchanges, .. } = &**self.machines.requests();
+        let makes_room = |operation: &PlannedOperation| exchanges.binary_search(&operation.first_request.0).is_ok();
         let operations = self.operations.operations.iter().zip(&self.before);
         let (mut removals, mut decisions) = (Vec::new(), Vec::new());
         for (decision, (operation, before)) in self.decisions.iter_mut().zip(operations) {

@@ -9,9 +9,9 @@ use super::claim::{claim, claim_by_name};
 use super::going_on::{GoingOn, go_on, operations_left};
 use super::input::CheckedInput;
 use super::join::{candidates, carry_into, input_digest, is_of_file, join, operations_digest, remembered};
-use super::later::Asked;
+use super::later::{Asked, LaterRuns};
 use super::order_digest::OrderDigest;
-use super::planning::{Planned, PlanningOptions, add_reading, end_reason, make_plan};
+use super::planning::{MADE_AGAIN, Planned, PlanningOptions, add_reading, end_reason, make_plan};
 use super::record::record;
 use super::tenant::{OwnWrites, Tenant};
 use crate::api::Transport;
@@ -21,7 +21,7 @@ use crate::listing::ReadProgress;
 use crate::plan::changes::{Plan, PlanSettings};
 use crate::plan::resolution::Resolution;
 use crate::report::ResultsTarget;
-use crate::store::{NewRun, RunKey, RunKind, RunState, UnfinishedRun};
+use crate::store::{NewRun, RunKey, RunKind, RunState, Store, UnfinishedRun};
 
 /// What `apply` was asked to do with its input.
 #[derive(Clone)]
@@ -208,8 +208,9 @@ impl<'a, T: Transport> Application<'a, T> {
         }
         let key = carry_into(store, &joined, new_run, &mut self.input, &planned).await?;
         claim(store, key, &patience, context).await?;
-        let is_stale = planned.is_stale(self.tenant, context);
-        Ok((!is_stale).then(|| (key, unfinished.run.description.run_id.clone())))
+        let is_overtaken =
+            planned.is_stale(self.tenant, context) || was_written_to(store, key, &planned, context).await?;
+        Ok((!is_overtaken).then(|| (key, unfinished.run.description.run_id.clone())))
     }
 
     /// Asks whether what is planned may be done, or says what will be gone on with.
@@ -288,4 +289,19 @@ fn joins(unfinished: &UnfinishedRun, changes: u64) -> String {
         unfinished.run.created_at.strftime("%Y-%m-%d %H:%M UTC"),
         operations_left(changes),
     )
+}
+
+/// Whether another run has written to what is planned since it was decided about; says so then.
+async fn was_written_to(
+    store: &Store,
+    run: RunKey,
+    planned: &Planned,
+    context: &RunContext,
+) -> Result<bool, CommandError> {
+    let later = LaterRuns::of(store, run, Asked::Again).await?;
+    let is_overtaken = planned.identities().any(|(operation, _)| later.has_written(&operation.slot()));
+    if is_overtaken {
+        context.say(MADE_AGAIN);
+    }
+    Ok(is_overtaken)
 }

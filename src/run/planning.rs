@@ -27,6 +27,9 @@ use crate::quota::side_by_side;
 use crate::report::{PlanReport, Screen};
 use crate::words::{counted, group_digits};
 
+/// What is said where a plan is out of date.
+pub(super) const MADE_AGAIN: &str = "Another run has changed what the plan is about: it is made again.";
+
 /// A plan that waited longer than this, for an answer or for another run, is made again.
 const PLAN_HOLDS_FOR: Duration = Duration::from_mins(10);
 
@@ -212,7 +215,7 @@ impl Planned {
         let OwnWrites { recent, .. } = own_writes(tenant, self.read_from).await?;
         let is_overtaken = self.written(&recent).ne(known);
         if is_overtaken {
-            context.say("Another run has changed what the plan is about: it is made again.");
+            context.say(MADE_AGAIN);
         }
         Ok(is_overtaken)
     }

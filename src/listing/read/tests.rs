@@ -311,6 +311,10 @@ async fn a_call_that_is_given_up_ends_the_reading_with_the_reason() {
     let last = outcome.watcher.0.iter().rev().find_map(|(_, progress)| progress.waiting);
     let most = last.and_then(|(cause, _)| if let WaitCause::Retry(repeat) = cause { repeat.most } else { None });
     assert_eq!((outcome.requests.len(), most), (2, Some(2)), "it cannot get better");
+    for status in [409, 460, 499] {
+        let (trouble, calls) = fails(status, error).await;
+        assert_eq!((calls, trouble.is_refusal()), (10, false), "{status}: {trouble}");
+    }
     let (page_of_html, _) = fails(403, "<html>").await;
     assert!(!page_of_html.is_refusal(), "{page_of_html}");
     assert!(matches!(fails(307, "").await, (ReadError::Aborted(AbortCause::Refused(_)), 1)));

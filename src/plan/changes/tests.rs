@@ -279,11 +279,11 @@ fn machines_that_share_a_name_keep_their_tags_where_it_is_to_get_one() {
 fn more_removals_than_the_guard_allows_are_all_withheld_and_a_canary_does_not_nibble_at_them() {
     use Decision::{BeyondLimit, Change, Unchanged, Withheld};
     let inventory = inventory([tagged(1, &["A"]), tagged(2, &["A"]), tagged(3, &["A"]), listed(4)]);
-    let sheet = sheet("#1,A,Remove,\n#2,A,Remove,\n#4,A,Remove,\n#3,A,Remove,High\n#1,B,Add,\n#2,B,Add,\n");
+    let rows = "#1,A,Remove,\n#2,A,Remove,\n#4,A,Remove,\n#3,A,Remove,High\n#1,B,Add,\n#2,B,Add,\n";
     let with = |bound, limit| {
         let guard = Guard { removals: Some(bound), ..Guard::default() };
         let settings = PlanSettings { limit, guard, ..PlanSettings::default() };
-        plan(&sheet, Some(&inventory), &RecentWrites::default(), settings)
+        plan(&sheet(rows), Some(&inventory), &RecentWrites::default(), settings)
     };
     let share = |count| Bound::Share { percent: 50, count };
     let withheld = [Withheld, Withheld, Unchanged, Withheld, Change, Change, Change];
@@ -298,10 +298,16 @@ fn more_removals_than_the_guard_allows_are_all_withheld_and_a_canary_does_not_ni
     let canary = [Withheld, Withheld, Unchanged, Withheld, Change, BeyondLimit, BeyondLimit];
     assert_eq!(with(share(2), Some(1)).decisions, canary);
     // What only makes room is no removal, and neither is counted nor withheld.
-    let mut plan = with(share(3), None);
     let guard = Guard { removals: Some(Bound::Ceiling(1)), ..Guard::default() };
-    plan.withhold_removals(guard, 4, |operation| operation.machine.0 < 2);
-    assert_eq!(plan.decisions, free);
-    plan.withhold_removals(guard, 4, |operation| operation.machine.0 < 1);
-    assert_eq!(plan.decisions[..4], [Change, Withheld, Unchanged, Withheld]);
+    let settings = PlanSettings { guard, ..PlanSettings::default() };
+    for (exchanges, expected) in
+        [(vec![0, 1], [Change, Change, Unchanged, Change]), (vec![0], [Change, Withheld, Unchanged, Withheld])]
+    {
+        let mut sheet = sheet(rows);
+        Arc::get_mut(&mut sheet.requests).expect("nobody else has them").exchanges = exchanges;
+        let mut plan = plan(&sheet, Some(&inventory), &RecentWrites::default(), settings);
+        assert_eq!(plan.decisions[..4], expected);
+        plan.carry(|_| None, settings, 4);
+        assert_eq!(plan.decisions[..4], expected, "nor where a run is joined");
+    }
 }

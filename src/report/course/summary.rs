@@ -358,7 +358,7 @@ pub(in crate::report) fn error_hint(key: &ErrorKey) -> Option<&'static str> {
         (Status::NotAttempted, None, _) => return None,
         (Status::Invalid, ..) => "fix these rows in the file of rows to feed back",
         (Status::Unknown, ..) => {
-            "resume the run, which finds out what became of them; to repeat a tag or a value does no harm"
+            "resume the run, which finds out what became of them; sending a tag or a value again does no harm"
         }
         (_, Some(404), _) => {
             "check the ids: they may be damaged, of another tenant, or older than the retention period"
@@ -370,7 +370,9 @@ pub(in crate::report) fn error_hint(key: &ErrorKey) -> Option<&'static str> {
         (_, _, "not_applied") => {
             "look for an asset rule, or a tag set in the device's registry, that stands against it"
         }
-        (_, Some(408 | 500..), _) => "repeat these rows when the service works again (tagfleet check)",
+        (_, Some(408 | 409 | 421 | 423 | 425 | 460 | 499 | 500..), _) => {
+            "repeat these rows when the service works again (tagfleet check)"
+        }
         _ => return None,
     })
 }

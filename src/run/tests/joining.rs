@@ -215,6 +215,25 @@ async fn what_another_run_did_while_a_plan_waited_for_it_is_seen_however_short_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_another_run_did_while_a_plan_that_joins_a_run_was_asked_about_is_seen() {
+    let world = World::of(40);
+    let run = interrupted(&world).await;
+    let asked = Invocation { answered_after: Some(Duration::from_secs(60)), ..Invocation::default() };
+    let rows = adding("A", 40) + "#1,B,Add,\n";
+    let joining = async { world.apply(&rows, &asked).await.exits(ExitStatus::Done) };
+    let other = async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let how = Invocation { joins: false, ..Invocation::default() };
+        world.apply("#1,B,Add,\n", &how).await.exits(ExitStatus::Done)
+    };
+    let (joined, _other) = tokio::join!(joining, other);
+    assert_eq!((joined.run_id(), counts(&joined)), (run, [40, 1, 0]), "{}", joined.messages);
+    // Neither does taking the run back touch what the other one did.
+    world.undo(&joined.run_id(), &Invocation::default()).await.exits(ExitStatus::Done);
+    assert_eq!((world.service.tagged("A"), world.service.tagged("B")), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_says_nothing_against_what_was_done_after_its_reading_began() {
     let world = World::of(40);
     let run = interrupted(&world).await;
