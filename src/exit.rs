@@ -39,7 +39,7 @@ pub enum ExitStatus {
     StorageFailed = 7,
     /// `verify`, or a plan with `--detailed-exitcode`: the tenant is not as it was asked for.
     Differences = 10,
-    /// The books do not balance.
+    /// The outcomes do not add up to the rows.
     Bug = 70,
 }
 

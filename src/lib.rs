@@ -69,23 +69,23 @@
 //! | a message, a hint, a text for people | how it is worded: `words/messages.md`; an error: the `error.rs` of its room, shown by `report/output/problem.rs`; what ends a command: `exit.rs` |
 //! | what can be set in a file | every option, unless `cli/settings/keys.rs` excludes it; which goes before which: `cli/settings.rs`; the file: `environment/settings_file.rs` |
 //! | a command for several profiles | `commands/several.rs`; whose a row is: `input/choices/tenants.rs` |
-//! | what a cell or column may be, the headings of an export | `input/cells/check.rs`, `input/structure/columns.rs`, `input/cells/machine.rs`, `input/oddities/tag_oddity.rs`; columns of lists: `input/structure/header.rs` |
+//! | what a cell or column may be, the headings of an export | `input/cells/check.rs`, `input/structure/columns.rs`, `input/cells/machine.rs`, `input/oddities/tag_oddity.rs`; what a tag may be at all: `model/tag.rs`; columns of lists: `input/structure/header.rs` |
 //! | an operator or function of filters | an operator: `filter/comparison.rs`; a function that is a condition: `filter/grammar.rs`, one that is compared: `filter/operand.rs`, a value such as `ago`: `filter/parser.rs`; what it asks of a cell: `filter/expression.rs`; its name for people: `filter/error.rs` |
 //! | what the command line may ask of every row | `input/choices/orders.rs`; which column of ids names the machines: `input/sheet/rivals.rs` |
 //! | what an unattended run may do at most | `plan/guard.rs` |
 //! | another source of rows than a file | a `SheetWriter` (`input/sheet/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` and `run/retag.rs` are two |
 //! | what a file of rules may say | `rules/draft.rs`; what a rule says of a machine: `rules/judging.rs`; what is taken off: `rules/wishes.rs`; its topic |
 //! | the words for a wrong row | `input/findings/problem.rs`; for a file, `input/findings/error.rs`; together, as they are told: `run/input_faults.rs` |
-//! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; of bulk calls, first `call/judge/bulk.rs`; how long to wait: `call/backoff.rs`, `call/retry_after.rs` |
+//! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; of bulk calls, first `call/judge/bulk.rs`; how long to wait: `call/backoff.rs`, `call/retry_after.rs`; whether a list that cannot be read is refused: `listing/read.rs`; the hint: `report/course/summary.rs`; its table: `help/failures.md` |
 //! | what comes after an attempt | `call/caller/attempts.rs`; where the service, or a sign-in, is in trouble: `call/caller/trouble.rs` |
 //! | when an outage is one | `call/outage.rs` |
-//! | how many machines a call takes, how refused ones are searched | `dispatch/lane.rs`, `plan/isolation.rs` |
+//! | how many machines a call takes | at most: `BULK_MAXIMUM_MACHINES` in `api/request.rs`; what a run learns of it: `dispatch/bulk.rs`; packing: `dispatch/lane.rs`; how refused ones are searched: `plan/isolation.rs` |
 //! | what comes after what in a run | `dispatch/dispatcher.rs`, a table of inputs and actions; which call is next: `dispatch/lanes.rs` |
 //! | when a run stops | `dispatch/bounds.rs`, `dispatch/stopping.rs` |
 //! | who hears an interrupt, and when | `commands/stop_signals.rs`, `commands/process.rs`; how long a state is waited for: `store/engine/absence.rs`, and its disk: `store/files/silence.rs` |
 //! | the window rule | `quota/window.rs`, over several clocks `quota/ages.rs`; its ledger: `store/ledger/` |
 //! | what counts together | `quota/scope.rs`; what a refusal changes about it: `call/gate/counting.rs`; which calls go side by side: `dispatch/lane/choosing.rs` |
-//! | a table of the database | `store/engine/schema.rs`, with a migration; its forms, and how they stand in columns: `store/forms/` |
+//! | a table of the database | `store/engine/schema.rs`, with a migration, and its name in `store/upkeep/moving.rs`; its forms, and how they stand in columns: `store/forms/` |
 //! | what `state` shows, copies | `store/overview/state.rs`, `store/upkeep/moving.rs`: every table is named there |
 //! | what SQL may say, on a file and on a server | `store/engine/sql.rs`; what a server is asked: `store/server/` |
 //! | what follows when another server of the state takes over | `store/server/takeovers.rs`; what is stored again then: `store/server/restoring.rs` |
@@ -96,10 +96,10 @@
 //! | the summary, the JSON object | `report/course/summary.rs`; why a run ended, in words: `report/course/reasons.rs` |
 //! | a metric, what a ping says | `report/watching/metrics.rs`, `report/watching/pings.rs`; who is told when: `commands/watching.rs`; its topic |
 //! | a sign-in method | its name: `api/sign_in/method.rs`; what it needs, and when it is chosen: `settings.rs`; whom it asks: a file of its own, made by `SignIn::new`; why it failed: `error.rs`, `hints.rs`; its topic |
-//! | what the simulated API can do wrong | by chance (`--fault`): `sandbox/faults.rs`; call by call, for tests: `sandbox/script.rs`; in the forms of its answers: `sandbox/settings.rs`; the options: `sandbox/arguments.rs` |
+//! | what the simulated API can do wrong | by chance (`--fault`): `sandbox/faults.rs`, what that does: `sandbox/reaction.rs`; call by call, for tests: `sandbox/script.rs`; in the forms of its answers: `sandbox/settings.rs`; the options: `sandbox/arguments.rs` |
 //! | how a state is opened, and who is let in | `store/access/opening.rs`; whether its files are still those: `store/trust/presence.rs`; its password, or a token: `config/state.rs`, `config/state_token.rs` |
 //! | what `check` looks at | `commands/check.rs`, `run/check.rs`; the lines: `report/views/preflight.rs` |
-//! | a page of the manual | `help/TOPIC.md`; the tests say what it must name |
+//! | a page of the manual | `help/TOPIC.md`; a new one: its entry in `help/topics.rs` and in the README's table; the tests say what it must name |
 //!
 //! # Tests
 //! Tests lie beside what they test; `tests/program/` drives the program from outside, and `tests/program/layout.rs` holds this

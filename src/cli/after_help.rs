@@ -13,7 +13,7 @@ pub(crate) const EXIT_STATUSES: [(u8, &str); 10] = [
     (6, "another run is in the way"),
     (7, "local storage failed: disk full, unwritable results"),
     (10, "verify, and --detailed-exitcode: differences"),
-    (70, "a bug: the books do not balance"),
+    (70, "a bug: the outcomes do not add up to the rows"),
 ];
 
 /// Commands, how each can end, and examples: what one is for, and what is typed.

@@ -203,7 +203,7 @@ pub(crate) struct ApplyOptions {
     /// [default: the input's name with .results.csv]
     #[arg(short, long, value_name = "RESULTS.csv")]
     pub output: Option<PathBuf>,
-    /// Begin a new run instead of resuming an unfinished one
+    /// Start a new run instead of resuming an unfinished one
     #[arg(long, help_heading = "Runs")]
     pub fresh: bool,
     /// Rehearse against the built-in API

@@ -120,7 +120,7 @@ pub(crate) struct RetagOptions {
     /// [default: tags-rename.results.csv; of tags remove, tags-remove.results.csv]
     #[arg(short, long, value_name = "RESULTS.csv")]
     pub output: Option<PathBuf>,
-    /// Begin a new run instead of resuming an unfinished one
+    /// Start a new run instead of resuming an unfinished one
     #[arg(long, help_heading = "Runs")]
     pub fresh: bool,
     /// Show the plan, and change nothing

@@ -48,7 +48,7 @@ pub(crate) enum ConfigError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// A variable holds something that is no text.
-    #[error("the environment variable {0} holds no valid text")]
+    #[error("the environment variable {0} is not valid text")]
     Variable(&'static str),
     /// A variable names a proxy whose address cannot be read. What it holds may be a password.
     #[error("the environment variable {0} does not hold the address of an HTTP proxy")]

@@ -30,7 +30,7 @@ pub(crate) const TOPICS: [Topic; 23] = topics! {
     "filters": "which rows and machines are meant: operators, functions, examples",
     "exports": "lists of machines with a change on the command line, @tenant, workbooks",
     "planning": "what apply would do, how few calls it takes, limits",
-    "results": "the columns and statuses of a results file",
+    "results": "the columns, statuses and codes of a results file",
     "report": "a page about a run: quota, time, outcomes, causes",
     "statuses": "exit statuses, and what to do about each",
     "profiles": "settings in a file, where each is from, several tenants",

@@ -94,7 +94,7 @@ pub(crate) enum ReadError {
     #[error("the list of machines cannot be read")]
     Aborted(AbortCause),
     /// The reading was stopped before its end.
-    #[error("the reading of the list of machines was stopped")]
+    #[error("reading the list of machines was stopped")]
     Stopped(StopReason),
     /// The deadline came first.
     #[error("the list of machines was not read before the deadline")]

@@ -1,4 +1,4 @@
-//! What is decided about an operation.
+//! What is decided about an operation, and how far it had come before.
 
 /// What is decided about an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -278,7 +278,7 @@ impl<'a, T: Transport> Application<'a, T> {
 /// Says that a run is gone on with whose rows are not selected again.
 pub(super) fn keeps_rows(unfinished: &UnfinishedRun) -> String {
     let id = &unfinished.run.description.run_id;
-    format!("Run {id} of the same command is unfinished, and its rows are kept (--fresh begins a new one).")
+    format!("Run {id} of the same command is unfinished, and its rows are kept (--fresh starts a new one).")
 }
 
 /// Says that a run is gone on with.

@@ -330,7 +330,7 @@ async fn show(
     let screen = &context.screen;
     if status == ExitStatus::Bug {
         screen.line(
-            "error: the books do not balance: the rows in the results are not those of the input; report this as a bug",
+            "error: the outcomes do not add up: the rows in the results are not those of the input; report this as a bug",
         );
     }
     // What needs attention is for whoever gets a script's mail, too.

@@ -80,7 +80,7 @@ const AUDIENCE: &str = "https://api.securitycenter.microsoft.com";
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The address could be reached from other hosts.
-    #[error("the sandbox serves loopback addresses only, and {address} is none; use 127.0.0.1 or [::1]")]
+    #[error("the sandbox serves loopback addresses only, and {address} is not one; use 127.0.0.1 or [::1]")]
     NotLoopback {
         /// The address that was asked for.
         address: SocketAddr,

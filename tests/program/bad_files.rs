@@ -23,7 +23,7 @@ fn a_file_that_cannot_be_used_is_refused_before_any_call() {
         ("nothing at all", Vec::new(), "", "the input is empty; its first line must be a header"),
         ("blank lines only", "\n\r\n\n".into(), "", "the input is empty"),
         ("a mark only", "\u{feff}".into(), "", "the input is empty"),
-        ("a workbook", b"PK\x03\x04\x14\x00".to_vec(), "", "this is no .xlsx workbook, or a damaged one"),
+        ("a workbook", b"PK\x03\x04\x14\x00".to_vec(), "", "this is not an .xlsx workbook, or a damaged one"),
         (
             "an old workbook",
             b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1".to_vec(),

@@ -207,7 +207,7 @@ fn an_interrupt_ends_those_that_run_in_order_and_begins_no_other() {
     program.signal(Signal::INT);
     let ended = program.end();
     assert_eq!(ended.status, Some(5), "{}", ended.messages);
-    assert!(ended.messages.contains("b: not begun"), "{}", ended.messages);
+    assert!(ended.messages.contains("b: not started"), "{}", ended.messages);
     let output = String::from_utf8_lossy(&ended.output);
     assert!(output.contains("Next: tagfleet resume ") && output.contains(" --profile a --config c.toml"), "{output}");
     let results = tenants.results("input.a.results.csv");

@@ -29,7 +29,7 @@ pub(super) struct Ended {
 impl Ended {
     /// Somebody wanted to stop before its turn came.
     pub(super) fn never_began() -> Self {
-        Self::without_status(ExitStatus::StoppedEarly, "not begun, since an interrupt came before")
+        Self::without_status(ExitStatus::StoppedEarly, "not started: interrupted before its turn")
     }
 
     fn without_status(status: ExitStatus, instead: impl Into<String>) -> Self {

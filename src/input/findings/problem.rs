@@ -115,9 +115,9 @@ pub enum ProblemKind {
     /// A cell by which rows are selected, and that holds the error of a formula.
     #[error("a formula of the workbook ends in \"{found}\" here, so the row may be meant or not; correct the formula")]
     ErrorCell { found: Excerpt },
-    /// A cell of a workbook whose format shows something else than it holds.
+    /// A cell of a workbook whose format shows something other than it holds.
     #[error(
-        "the workbook shows something else than \"{held}\" here, since the cell has a format; give it the format Text, and \
+        "the workbook shows something other than \"{held}\" here, since the cell has a format; give it the format Text, and \
          write into it what is meant"
     )]
     ShownOtherwise {

@@ -39,7 +39,7 @@ fn formats_that_are_no_csv_are_named() {
     only a mark: the input is empty; its first line must be a header, for example machineId,tag,action,value
     only empty lines: the input is empty; its first line must be a header, for example machineId,tag,action,value
     only a separator line: the input is empty; its first line must be a header, for example machineId,tag,action,value
-    .xlsx: this is no .xlsx workbook, or a damaged one; save it again as .xlsx, or as "CSV UTF-8"
+    .xlsx: this is not an .xlsx workbook, or a damaged one; save it again as .xlsx, or as "CSV UTF-8"
     .xls: this workbook is in the old format or has a password; save it as .xlsx without a password
     UTF-32LE, marked: the input looks like UTF-32, which cannot be read; save it as UTF-8
     UTF-32BE, marked: the input looks like UTF-32, which cannot be read; save it as UTF-8

@@ -22,7 +22,7 @@ pub enum WorkbookError {
     #[error("this is {0} workbook, which cannot be read; save it as .xlsx, or as \"CSV UTF-8\"")]
     OtherFormat(&'static str),
     /// A packed file, or a part of one, that is something else.
-    #[error("this is no .xlsx workbook, or a damaged one; save it again as .xlsx, or as \"CSV UTF-8\"")]
+    #[error("this is not an .xlsx workbook, or a damaged one; save it again as .xlsx, or as \"CSV UTF-8\"")]
     Damaged(#[source] Option<Box<XlsxError>>),
     /// More than any sane workbook holds.
     #[error("the workbook holds more than can be read; save the sheet as \"CSV UTF-8\" and give that file")]

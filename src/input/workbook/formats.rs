@@ -1,7 +1,7 @@
 //! What a cell's format makes of the number, the date or the text in it (ECMA-376, part 1, 18.8.30 and 18.8.31).
 //!
 //! A format is understood as far as what it shows is certain, whatever the language of who opens the workbook: digits. What
-//! it shows of anything else is nobody's guess: that it is something else than what the cell holds, and no more, is known.
+//! it shows of anything else is nobody's guess: that it is something other than what the cell holds, and no more, is known.
 
 use calamine::Style;
 

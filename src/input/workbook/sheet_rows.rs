@@ -16,7 +16,7 @@ pub(in crate::input) struct SheetRows {
     pub(super) hidden: Vec<u32>,
     /// The columns that it does not show, from the first to the last of each stretch.
     pub(super) hidden_columns: Vec<(u32, u32)>,
-    /// The cells that show something else than their text.
+    /// The cells that show something other than their text.
     pub(super) shown_otherwise: Cells,
     /// The cells with a formula whose value was never computed.
     pub(super) uncomputed: Cells,
@@ -47,7 +47,7 @@ impl SheetRows {
         self.hidden_columns.iter().any(|(first, last)| (*first as usize..=*last as usize).contains(&column))
     }
 
-    /// Whether a cell shows something else than its text.
+    /// Whether a cell shows something other than its text.
     pub(in crate::input) fn shows_otherwise(&self, row: u32, column: usize) -> bool {
         self.shown_otherwise.has(row, column)
     }

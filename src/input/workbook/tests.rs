@@ -339,7 +339,8 @@ fn the_first_sheet_that_can_be_seen_counts_or_the_one_that_is_named() {
 
 #[test]
 fn what_is_no_workbook_is_refused() {
-    const DAMAGED: &str = "this is no .xlsx workbook, or a damaged one; save it again as .xlsx, or as \"CSV UTF-8\"";
+    const DAMAGED: &str =
+        "this is not an .xlsx workbook, or a damaged one; save it again as .xlsx, or as \"CSV UTF-8\"";
     let whole = Book::of(&row(1, &["a"])).packed(&[]);
     let mut empty = ZipWriter::new(Cursor::new(Vec::new()));
     empty.start_file("content.xml", SimpleFileOptions::default()).expect("a part");

@@ -46,7 +46,7 @@ pub(crate) enum StoreError {
     #[error("{} has the tables of an older tagfleet, which this user may not change", shown(path))]
     Older { path: PathBuf },
     /// A role on a server lacks rights.
-    #[error("{} does not allow this user what tagfleet needs of: {lacking}", shown(path))]
+    #[error("{} does not give this user the rights that tagfleet needs on: {lacking}", shown(path))]
     NotGranted {
         path: PathBuf,
         /// Tables and sequences, parted by commas.
@@ -321,7 +321,7 @@ fn database_of(path: &Path) -> PathBuf {
 
 /// What to do when nothing brings back what is lost.
 const GO_ON: &str =
-    "Otherwise go on with tagfleet apply: it reads the tenant again, and waits until the quota is certainly free";
+    "Otherwise run tagfleet apply: it reads the tenant again, and waits until the quota is certainly free";
 
 #[cfg(test)]
 mod tests {

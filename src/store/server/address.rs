@@ -41,7 +41,7 @@ pub(crate) enum AddressError {
     #[error("the address of the state has the unknown parameter {0:?}")]
     UnknownParameter(Box<str>),
     /// No way to be safe that is known.
-    #[error("sslmode {0:?} is none of verify-full, verify-ca, require and disable")]
+    #[error("sslmode {0:?} is unknown; use verify-full, verify-ca, require or disable")]
     UnknownMode(Box<str>),
     /// What is sent could be read on its way.
     #[error("sslmode=disable is for this machine only, and {0} is another")]

@@ -57,7 +57,7 @@ impl Store {
                 let overtaken = operations(transaction, run, &last, &[OperationState::Unchanged], is_overtaken)?;
                 let mut give_way = transaction.prepare_cached(
                     "UPDATE operation SET state = ?3, after = NULL, error_code = 'changed_since',
-                         error_message = 'another run has changed it since this one found it so, so it is left as it is'
+                         error_message = 'this was already set, and another run has changed it since, so it is left as it is'
                      WHERE run_key = ?1 AND operation_number = ?2",
                 )?;
                 for operation in &overtaken {

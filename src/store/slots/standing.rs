@@ -2,7 +2,7 @@
 //!
 //! Runs that wrote to one slot lie on each other. Whoever takes one back puts there what it had found, so that what lies
 //! beneath it counts again: after two files and the undo of the second, the slot is the first one's. An undo is a run like
-//! any other and may itself be taken back, which puts what it had taken away where it was. What surprises: an undo that goes back to something else than what lies beneath
+//! any other and may itself be taken back, which puts what it had taken away where it was. What surprises: an undo that goes back to something other than what lies beneath
 //! stands like any write, since somebody else had been there in between.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! Cells that show something else than they hold.
+//! Cells that show something other than they hold.
 
 use super::*;
 use crate::filter::Filter;
@@ -42,10 +42,10 @@ fn a_cell_that_shows_something_else_is_no_text() {
     let lines: Vec<u32> = sheet.problems.iter().map(|problem| problem.line).collect();
     assert_eq!(lines, [6, 7, 8, 9, 10, 11, 12, 13, 13, 13]);
     let said: Vec<String> = sheet.problems.iter().map(ToString::to_string).collect();
-    let whole = "row 5, line 6, column \"tag\": the workbook shows something else than \"5\" here, since the cell has a format; \
+    let whole = "row 5, line 6, column \"tag\": the workbook shows something other than \"5\" here, since the cell has a format; \
                  give it the format Text, and write into it what is meant";
     assert_eq!(said[0], whole);
-    assert!(said[6].contains("column \"machineId\": the workbook shows something else"), "{said:?}");
+    assert!(said[6].contains("column \"machineId\": the workbook shows something other"), "{said:?}");
     assert!(said[7].contains("5.5E+39") && !said[7].contains("shows"), "{said:?}");
     assert_eq!(sheet.requests.all.len(), 4, "what is shown otherwise asks for nothing");
 }
