@@ -13,7 +13,7 @@ const FILES_TO_BEGIN: u64 = 12;
 /// A connection, and the question to a name server before it.
 const FILES_PER_CALL: u64 = 2;
 /// The least address space that a command gets by with, in bytes: code, threads and their heaps. A large tenant takes more.
-const ADDRESS_SPACE_MINIMUM_BYTES: u64 = 256 * MEBIBYTE;
+const ADDRESS_SPACE_MINIMUM_BYTES: u64 = 340 * MEBIBYTE;
 const MEBIBYTE: u64 = 1 << 20;
 
 /// The least length that a file may have, in bytes: the state database of a small run with its journal, which is brought into

@@ -215,7 +215,7 @@ pub(super) fn compact(glyphs: &[Glyph]) -> Cow<'_, [Glyph]> {
 
 /// Whether this is left out of what is compared.
 const fn is_between(glyph: &Glyph) -> bool {
-    matches!(glyph.character, ' ' | '\\' | '"' | '\'' | ESCAPE)
+    matches!(glyph.character, ' ' | '\\' | '"' | '\'' | '`' | ESCAPE)
 }
 
 /// Whether words are of such characters.
@@ -227,7 +227,21 @@ pub(super) fn is_of_a_word(character: char) -> bool {
 fn plain_forms(character: char) -> impl Iterator<Item = char> {
     let is_space = character.is_whitespace();
     let forms = PLAIN.normalize_iter(std::iter::once(if is_space { ' ' } else { character }));
-    forms.filter(|plain| !is_unseen(*plain)).map(|plain| if plain.is_whitespace() { ' ' } else { plain })
+    forms.filter(|plain| !is_unseen(*plain)).map(|plain| match plain {
+        plain if plain.is_whitespace() => ' ',
+        plain if is_quote(plain) => '"',
+        plain => plain,
+    })
+}
+
+/// Typographic quotes of any language, primes, and letters that look like an apostrophe.
+fn is_quote(character: char) -> bool {
+    let is_of_a_pair =
+        || matches!(KINDS.get(character), GeneralCategory::InitialPunctuation | GeneralCategory::FinalPunctuation);
+    matches!(
+        character,
+        '\u{2b9}'..='\u{2bd}' | '\u{201a}' | '\u{201e}' | '\u{2032}'..='\u{2037}' | '\u{300c}'..='\u{300f}' | '\u{301d}'..='\u{301f}'
+    ) || is_of_a_pair()
 }
 
 /// Whether a byte is a letter in Latin-1 that is none in ASCII.
@@ -235,7 +249,7 @@ const fn is_latin_letter(byte: u8) -> bool {
     matches!(byte, 0xAA | 0xB5 | 0xBA | 0xC0..=0xD6 | 0xD8..=0xF6 | 0xF8..=0xFF)
 }
 
-/// Accents, controls, and characters that change how others look.
+/// Accents, controls, characters that change how others look, and those that have no look of their own.
 fn is_unseen(character: char) -> bool {
     let is_mark = || {
         matches!(
@@ -245,9 +259,11 @@ fn is_unseen(character: char) -> bool {
                 | GeneralCategory::SpacingMark
                 | GeneralCategory::Control
                 | GeneralCategory::Format
+                | GeneralCategory::PrivateUse
+                | GeneralCategory::Unassigned
         )
     };
-    IGNORABLE.contains(character) || is_mark()
+    matches!(character, '\u{2800}' | '\u{1d159}') || IGNORABLE.contains(character) || is_mark()
 }
 
 #[cfg(test)]
@@ -264,6 +280,8 @@ mod tests {
             assert!(reading.characters().eq(plain_forms(character)), "{character:?}");
         }
         let read = |text| Reading::of(text).characters().collect::<String>();
+        assert_eq!(read("a\u{2800}\u{e000}\u{fdd0}\u{1d159}b"), "ab");
+        assert_eq!(read("«a‹b“c‚d„e′f″g「h『iʼ"), "\"a\"b\"c\"d\"e\"f\"\"g\"h\"i\"");
         assert_eq!(read("é\u{a0}ª\u{ad}\u{85}\u{7f}½ﬁ\t\u{1}"), "e a 1\u{2044}2fi ");
         let mut reading = Reading::default();
         reading.push_bytes(b"\xe9\xff\x80a", |position| position..position + 1);

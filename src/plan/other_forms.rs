@@ -11,8 +11,8 @@ use crate::model::{MachineId, Tag};
 /// Where the list shows it as it is written, that may be what has become of another form that we wrote.
 pub(crate) fn other_forms(machine: &MachineId, tag: &Tag, inventory: &Inventory, recent: &RecentWrites) -> Vec<Tag> {
     let listed = inventory.look_up(machine);
-    let shows = |form: &Tag| listed.is_some_and(|listed| listed.has_tag(form.as_str()) == Some(true));
-    let is_shown = shows(tag);
+    let is_listed = |form: &Tag| listed.is_some_and(|listed| listed.has_tag(form.as_str()) == Some(true));
+    let is_shown = is_listed(tag);
     let is_gone = |form: &Tag| {
         recent.find(machine, Some(form)).is_some_and(|written| {
             written.surely == Some(Held::Absent) && written.perhaps.is_nothing() && written.age == Age::Young
@@ -23,7 +23,7 @@ pub(crate) fn other_forms(machine: &MachineId, tag: &Tag, inventory: &Inventory,
         let shown = listed.tags().filter(|form| tag.is_case_variant_of(form)).filter_map(|form| Tag::new(form).ok());
         forms.extend(shown.filter(|form| !is_gone(form)));
     }
-    forms.extend(recent.case_variants(machine, tag).filter(|form| !(is_shown && shows(form))).cloned());
+    forms.extend(recent.case_variants(machine, tag).filter(|form| !(is_shown && is_listed(form))).cloned());
     forms.sort();
     forms.dedup();
     forms

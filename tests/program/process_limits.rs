@@ -26,9 +26,9 @@ fn limits_that_are_too_low_are_said_before_the_first_call_and_raised_where_they_
     let table = [
         ("ulimit -n 16", "this process may have 16 files open, and needs 80 for 16 calls at a time", "ulimit -n 80"),
         ("ulimit -n 6", "this process may have 6 files open, and needs 12 to begin", "ulimit -n 48"),
-        ("ulimit -v 60000", "this process may use 58 MiB of memory, and needs at least 256 MiB", "ulimit -v"),
-        ("ulimit -d 100000", "this process may use 97 MiB of memory, and needs at least 256 MiB", "ulimit -d"),
-        ("ulimit -v 200000", "this process may use 195 MiB of memory, and needs at least 256 MiB", "ulimit -v"),
+        ("ulimit -v 60000", "this process may use 58 MiB of memory, and needs at least 340 MiB", "ulimit -v"),
+        ("ulimit -d 100000", "this process may use 97 MiB of memory, and needs at least 340 MiB", "ulimit -d"),
+        ("ulimit -v 200000", "this process may use 195 MiB of memory, and needs at least 340 MiB", "ulimit -v"),
     ];
     for (limit, problem, hint) in table {
         let (status, said) = behind(limit, rehearsal());
@@ -40,7 +40,7 @@ fn limits_that_are_too_low_are_said_before_the_first_call_and_raised_where_they_
     for limit in [
         "ulimit -S -n 16",
         "ulimit -n 50",
-        "ulimit -d 262144",
+        "ulimit -d 349000",
         "ulimit -d 390000",
         "ulimit -v 390000",
         "ulimit -v 524288",

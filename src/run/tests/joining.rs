@@ -218,7 +218,7 @@ async fn what_another_run_did_while_a_plan_waited_for_it_is_seen_however_short_t
 async fn what_another_run_did_while_a_plan_that_joins_a_run_was_asked_about_is_seen() {
     let world = World::of(40);
     let run = interrupted(&world).await;
-    let asked = Invocation { answered_after: Some(Duration::from_secs(60)), ..Invocation::default() };
+    let asked = Invocation { answered_after: Some(Duration::from_mins(1)), ..Invocation::default() };
     let rows = adding("A", 40) + "#1,B,Add,\n";
     let joining = async { world.apply(&rows, &asked).await.exits(ExitStatus::Done) };
     let other = async {
