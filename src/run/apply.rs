@@ -1,5 +1,6 @@
 //! A run that makes the tenant match an input: planned, asked for, recorded or joined, carried out.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::RunContext;
@@ -9,7 +10,7 @@ use super::claim::{claim, claim_by_name};
 use super::going_on::{GoingOn, go_on, operations_left};
 use super::input::CheckedInput;
 use super::join::{candidates, carry_into, input_digest, is_of_file, join, operations_digest, remembered};
-use super::later::{Asked, LaterRuns};
+use super::later::Asked;
 use super::order_digest::OrderDigest;
 use super::planning::{MADE_AGAIN, Planned, PlanningOptions, add_reading, end_reason, make_plan};
 use super::record::record;
@@ -18,6 +19,7 @@ use crate::api::Transport;
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::listing::ReadProgress;
+use crate::model::Slot;
 use crate::plan::changes::{Plan, PlanSettings};
 use crate::plan::resolution::Resolution;
 use crate::report::ResultsTarget;
@@ -298,8 +300,8 @@ async fn was_written_to(
     planned: &Planned,
     context: &RunContext,
 ) -> Result<bool, CommandError> {
-    let later = LaterRuns::of(store, run, Asked::Again).await?;
-    let is_overtaken = planned.identities().any(|(operation, _)| later.has_written(&operation.slot()));
+    let written: HashSet<Slot> = store.later_writes(run).await?.into_iter().map(|write| write.slot).collect();
+    let is_overtaken = planned.identities().any(|(operation, _)| written.contains(&operation.slot()));
     if is_overtaken {
         context.say(MADE_AGAIN);
     }

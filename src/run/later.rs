@@ -55,11 +55,6 @@ impl LaterRuns {
         self.by_slot.is_empty()
     }
 
-    /// Whether another run has written to a slot.
-    pub(super) fn has_written(&self, slot: &Slot) -> bool {
-        self.by_slot.contains_key(slot)
-    }
-
     /// What the last write after this outcome left; nothing is known where it may have taken effect or not, and today nobody
     /// can see that it did.
     pub(super) fn written(&self, known: &KnownOperation, today: Held) -> Option<Held> {
