@@ -72,7 +72,7 @@
 //! | what a cell or column may be, the headings of an export | `input/cells/check.rs`, `input/structure/columns.rs`, `input/cells/machine.rs`, `input/oddities/tag_oddity.rs`; what a tag may be at all: `model/tag.rs`; columns of lists: `input/structure/header.rs` |
 //! | an operator or function of filters | an operator: `filter/comparison.rs`; a function that is a condition: `filter/grammar.rs`, one that is compared: `filter/operand.rs`, a value such as `ago`: `filter/parser.rs`; what it asks of a cell: `filter/expression.rs`; its name for people: `filter/error.rs` |
 //! | what the command line may ask of every row | `input/choices/orders.rs`; which column of ids names the machines: `input/sheet/rivals.rs` |
-//! | what an unattended run may do at most | `plan/guard.rs` |
+//! | what an unattended run may do at most, what `--limit` counts | `plan/guard.rs`, `plan/limiting.rs` |
 //! | another source of rows than a file | a `SheetWriter` (`input/sheet/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` and `run/retag.rs` are two |
 //! | what a file of rules may say | `rules/draft.rs`; what a rule says of a machine: `rules/judging.rs`; what is taken off: `rules/wishes.rs`; its topic |
 //! | the words for a wrong row | `input/findings/problem.rs`; for a file, `input/findings/error.rs`; together, as they are told: `run/input_faults.rs` |
@@ -90,8 +90,9 @@
 //! | what SQL may say, on a file and on a server | `store/engine/sql.rs`; what a server is asked: `store/server/` |
 //! | what follows when another server of the state takes over | `store/server/takeovers.rs`; what is stored again then: `store/server/restoring.rs` |
 //! | a column of the results | its name: `RESULT_COLUMNS` in `input/structure/columns.rs`, which skips it when results are fed back; what it holds: `report/results/row.rs`; its topic |
+//! | the code of a row that was not sent | `model/row_code.rs`; when it is given, and its message: `run/record.rs`; of a name: `plan/resolution.rs`; the table in `help/results.md` |
 //! | what `undo` leaves alone | `plan/undo.rs`; when an undo is resumed: `plan/redecision.rs`; the words: `run/undo.rs` |
-//! | what holds now | the list: `plan/changes.rs`; our own recent writes: `plan/recent.rs`; later runs: `run/later.rs` and `store/slots/overtaken.rs`; all writes to a slot in their order: `store/slots/standing.rs` |
+//! | what holds now | the list: `plan/changes.rs`; our own recent writes: `plan/recent.rs`; of a stored operation, all of them together: `run/later.rs`, with `store/slots/overtaken.rs`; all writes to a slot in their order: `store/slots/standing.rs` |
 //! | the report | its figures: `report/page/figures.rs`; its parts: `report/page/html.rs`, `parts.rs`, `chart.rs`; its colours: `style.css` beside them |
 //! | the summary, the JSON object | `report/course/summary.rs`; why a run ended, in words: `report/course/reasons.rs` |
 //! | a metric, what a ping says | `report/watching/metrics.rs`, `report/watching/pings.rs`; who is told when: `commands/watching.rs`; its topic |

@@ -10,6 +10,7 @@ mod machine;
 mod machine_record;
 mod outcome;
 mod requests;
+pub(crate) mod row_code;
 mod tag;
 
 pub(crate) use change::{Change, ChangeKind, Operation, OperationId, TagAction, TagNumber};

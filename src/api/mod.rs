@@ -22,7 +22,7 @@ pub(crate) use loss::{CertificateProblem, Loss, LossKind};
 pub(crate) use network::NetworkError;
 pub(crate) use ping::{PING_TIME_OUT, Ping, PingAddress, PingAddressError, PingAnswer, PingClient, PingLoss};
 pub(crate) use reach::reach;
-pub(crate) use request::{ApiRequest, BULK_MAXIMUM_MACHINES, CallKind, Method};
+pub(crate) use request::{ApiRequest, CallKind, Method, most_machines};
 /// An address, as the HTTP library reads it.
 pub(crate) use reqwest::Url;
 pub(crate) use transport::{TokenGeneration, Transport};

@@ -56,6 +56,11 @@ pub(crate) enum Method {
 /// The most machines that a bulk call may hold (the API's page).
 pub(crate) const BULK_MAXIMUM_MACHINES: usize = 500;
 
+/// How many machines a call for a tag takes at most.
+pub(crate) const fn most_machines(bulk: bool) -> usize {
+    if bulk { BULK_MAXIMUM_MACHINES } else { 1 }
+}
+
 /// The kinds of call that summaries tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum CallKind {

@@ -68,6 +68,17 @@ pub(crate) fn judge(request: &ApiRequest, answer: &Answer, history: History, wal
     }
 }
 
+/// Whether a status in the four hundreds speaks of a state that passes, and not of the request. A change that is under way may
+/// stand against a second one (409); 460 and 499 are a gateway's words for a caller that went away before the answer.
+pub(crate) const fn asks_for_patience(status: u16) -> bool {
+    matches!(status, 408 | 409 | 421 | 423 | 425 | 460 | 499)
+}
+
+/// Whether a status says that the service, or what stands before it, is not working.
+pub(crate) const fn shows_outage(status: u16) -> bool {
+    status == 408 || status >= 500
+}
+
 fn judge_response(request: &ApiRequest, response: &Response, history: History, wall_now: Timestamp) -> Verdict {
     if request.is_read()
         && let Some(verdict) = read::judge_read(request, response, history)
@@ -101,9 +112,7 @@ fn judge_response(request: &ApiRequest, response: &Response, history: History, w
         404 if history.not_found + 1 >= NOT_FOUND_BELIEVED_AFTER => fail(FailReason::NotFound, facts),
         404 => retry(RetryReason::NotFound, facts),
         421 | 423 | 425 => retry(RetryReason::Busy, facts),
-        // A change that is under way may stand against a second one; and 460 and 499 are a gateway's words for a caller
-        // that went away before the answer.
-        408 | 409 | 460 | 499 => retry(RetryReason::ServiceFailed, facts),
+        status if asks_for_patience(status) => retry(RetryReason::ServiceFailed, facts),
         // A status that nobody knows counts as 400: so the standard has it.
         400..=499 => fail(FailReason::Rejected, facts),
         _ => retry(RetryReason::ServiceFailed, facts),

@@ -26,7 +26,7 @@ pub(crate) use earlier::{CallId, EarlierTrouble};
 pub(crate) use gate::GateSettings;
 pub(crate) use judge::{
     AbortReason, ConnectionTrouble, Excess, History, NOT_FOUND_BELIEVED_AFTER, ReadAnswer, RetryReason,
-    is_disallowed_code,
+    asks_for_patience, is_disallowed_code, shows_outage,
 };
 #[cfg(any(test, fuzzing))]
 pub(crate) use judge::{Verdict, judge};

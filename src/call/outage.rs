@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::judge::{RetryReason, Verdict};
+use super::judge::{RetryReason, Verdict, shows_outage};
 use super::{CallId, ServiceTrouble, backoff};
 use crate::api::Answer;
 use crate::clock::BootTime;
@@ -293,7 +293,7 @@ pub(super) fn sign(answer: &Answer, verdict: &Verdict) -> HealthSignal {
             },
         ) => return HealthSignal::Unclear,
         (Answer::Response(response), Verdict::Retry { why: RetryReason::ServiceFailed, .. })
-            if response.status == 408 || response.status >= 500 =>
+            if shows_outage(response.status) =>
         {
             ServiceTrouble::Status(response.status)
         }

@@ -131,7 +131,7 @@ const OPTIONS: [(&[&str], &str); 34] = [
         ],
         "--skip-missing-machines tolerates rows whose machine is gone",
     ),
-    (&["--strict", "--fail-on-missing"], "--unlisted fail sends nothing to machines that the inventory lacks"),
+    (&["--strict", "--fail-on-missing"], "--unlisted fail sends nothing to machines that the tenant's list lacks"),
     (&["--ignore-empty", "--no-fail-on-empty", "--empty-ok"], "--allow-empty takes a file without rows for done"),
     (&["--continue", "--resume", "--retry-failed"], "'tagfleet resume' resumes a run; apply does so by itself"),
     (

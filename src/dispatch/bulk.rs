@@ -4,7 +4,7 @@
 //! the app. What surprises: until the first has been accepted they are made one at a time, so that a service that
 //! refuses them all is asked in few calls.
 
-use crate::api::BULK_MAXIMUM_MACHINES;
+use crate::api::most_machines;
 use crate::call::{BulkRefusal, Notice};
 
 /// What is known of bulk calls.
@@ -42,7 +42,7 @@ pub(super) enum Handling {
 impl BulkCalls {
     /// Nothing is known yet; if they are not wanted, there are only single calls.
     pub(super) const fn new(wanted: bool) -> Self {
-        Self { known: Known::Untried, limit: if wanted { BULK_MAXIMUM_MACHINES } else { 1 } }
+        Self { known: Known::Untried, limit: most_machines(wanted) }
     }
 
     /// The most machines in a call.

@@ -15,7 +15,7 @@ use super::walk::{PageLimits, PageSummary, PageWalk, WalkError, WalkStep};
 use crate::api::{MachinePage, Transport};
 use crate::call::{
     AbortCause, Call, CallEnd, CallId, CallReport, Caller, History, Notice, Phase, Questions, ReadAnswer, Reports,
-    RetryReason, StopReason, WaitCause, on_blocking_thread,
+    RetryReason, StopReason, WaitCause, asks_for_patience, on_blocking_thread,
 };
 use crate::clock::{BootTime, SharedClock};
 use crate::inventory::MachineSink;
@@ -126,9 +126,9 @@ impl ReadError {
         match self {
             Self::Forbidden { .. } | Self::Walk(WalkError::Nobody) => true,
             Self::Failed { facts } => {
-                let asks_for_patience = matches!(facts.http_status, Some(408 | 409 | 421 | 423 | 425 | 460 | 499));
                 let is_the_services = facts.error_code.as_deref() != Some(RetryReason::NotUnderstood.code());
-                matches!(facts.http_status, Some(400..=499)) && !asks_for_patience && is_the_services
+                let is_meant = |status| matches!(status, 400..=499) && !asks_for_patience(status);
+                facts.http_status.is_some_and(is_meant) && is_the_services
             }
             _ => false,
         }

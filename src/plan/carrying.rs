@@ -30,15 +30,13 @@ pub(crate) enum Carried {
     DecidedAnew,
 }
 
-/// How far an operation had come, and what our own last write after that left, as [`Today::written_later`] has it.
+/// How far an operation had come, and what is known of its slot since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EarlierOutcome {
     /// How far.
     pub earlier: Earlier,
-    /// What a later write left.
-    pub written_later: Option<Held>,
-    /// What holds, where it was carried out and the machines were read.
-    pub held: Option<Held>,
+    /// What is known today.
+    pub today: Today,
 }
 
 impl Plan {
@@ -50,16 +48,14 @@ impl Plan {
         settings: PlanSettings,
         listed: u64,
     ) -> Vec<Option<Carried>> {
-        let before = self.before.iter().zip(&self.operations.operations);
         let mut fates = Vec::with_capacity(self.decisions.len());
-        for (number, (decision, (held, operation))) in self.decisions.iter_mut().zip(before).enumerate() {
+        let operations = &self.operations.operations;
+        for (number, (decision, operation)) in self.decisions.iter_mut().zip(operations).enumerate() {
             if matches!(*decision, Decision::BeyondLimit | Decision::Withheld) {
                 *decision = Decision::Change;
             }
-            let fate = earlier(number).map(|outcome| {
-                let today = Today { held: outcome.held.unwrap_or(*held), written_later: outcome.written_later };
-                carried(outcome.earlier, today, operation.change.leaves())
-            });
+            let fate = earlier(number)
+                .map(|EarlierOutcome { earlier, today }| carried(earlier, today, operation.change.leaves()));
             match (fate, *decision) {
                 (Some(Carried::Kept), _) => *decision = Decision::Kept,
                 (Some(Carried::SentAgain), Decision::Unchanged) => *decision = Decision::Change,
@@ -67,8 +63,7 @@ impl Plan {
             }
             fates.push(fate);
         }
-        self.withhold_removals(settings.guard, listed);
-        self.apply_limit(settings.limit, |number| earlier(number).map_or(Earlier::NotSent, |outcome| outcome.earlier));
+        self.hold_back(settings, listed, |number| earlier(number).map_or(Earlier::NotSent, |outcome| outcome.earlier));
         fates
     }
 }
@@ -117,8 +112,11 @@ mod tests {
         let limited = |limit| PlanSettings { limit, ..PlanSettings::default() };
         let earlier =
             [Earlier::Succeeded, Earlier::Succeeded, Earlier::MayBeDone, Earlier::NotSent, Earlier::Unchanged];
-        let outcome =
-            |number: usize| Some(EarlierOutcome { earlier: earlier[number], written_later: None, held: None });
+        let shown = [Held::Present, Held::Absent, Held::Present, Held::Absent, Held::Absent];
+        let outcome = |number: usize| {
+            let today = Today { held: shown[number], written_later: None };
+            Some(EarlierOutcome { earlier: earlier[number], today })
+        };
         let decisions = |limit| {
             let mut plan = plan(&sheet, Some(&inventory), &nothing, limited(Some(0)));
             let fates = plan.carry(outcome, limited(limit), 4);
@@ -136,8 +134,9 @@ mod tests {
         let inventory = inventory([tagged(1, &[]), tagged(2, &["Old"]), tagged(3, &["Old"])]);
         let sheet = sheet("#1,Old,Remove,\n#2,Old,Remove,\n#3,Old,Remove,\n");
         let outcome = |number: usize| {
-            let earlier = if number == 0 { Earlier::Succeeded } else { Earlier::NotSent };
-            Some(EarlierOutcome { earlier, written_later: None, held: None })
+            let (earlier, held) =
+                if number == 0 { (Earlier::Succeeded, Held::Absent) } else { (Earlier::NotSent, Held::Present) };
+            Some(EarlierOutcome { earlier, today: Today { held, written_later: None } })
         };
         let decisions = |planned_under: Guard, most: u32| {
             let settings = |guard| PlanSettings { guard, ..PlanSettings::default() };

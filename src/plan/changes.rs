@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 pub(crate) use super::decision::Decision;
 use super::decision::Earlier;
-use super::guard::{Guard, tags_taken_off};
-use super::limiting::{Standing, beyond_limit};
+use super::guard::Guard;
+use super::limiting::{Weighed, hold_back};
 use super::operations::{Operations, PlannedOperation};
 use super::recent::{Held, RecentWrites};
 use super::resolution::{MachineNumber, NameFailure, Resolution, ResolvedMachine};
@@ -86,46 +86,29 @@ impl Plan {
             });
         }
         let mut plan = Self { operations, machines, decisions, before, case_variants };
-        plan.withhold_removals(settings.guard, inventory.map_or(0, |inventory| inventory.len() as u64));
-        plan.apply_limit(settings.limit, |_| Earlier::NotSent);
+        let listed = inventory.map_or(0, |inventory| inventory.len() as u64);
+        plan.hold_back(settings, listed, |_| Earlier::NotSent);
         plan
     }
 
-    /// Withholds all removals where the guard does not allow as many, of a list of so many machines. One that only makes
-    /// room for another tag is none.
-    pub(crate) fn withhold_removals(&mut self, guard: Guard, listed: u64) {
-        let Requests { tags, exchanges, .. } = &**self.machines.requests();
-        let makes_room = |operation: &PlannedOperation| exchanges.binary_search(&operation.first_request.0).is_ok();
-        let operations = self.operations.operations.iter().zip(&self.before);
-        let (mut removals, mut decisions) = (Vec::new(), Vec::new());
-        for (decision, (operation, before)) in self.decisions.iter_mut().zip(operations) {
-            let is_planned = matches!(decision, Decision::Change | Decision::BeyondLimit);
-            if let Change::Tag(TagAction::Remove, tag) = operation.change
-                && is_planned
-                && !makes_room(operation)
-                && let Some(tag) = tags.get(tag.0 as usize)
-            {
-                removals.push((operation.machine, tag, *before));
-                decisions.push(decision);
+    /// Holds back what guard and limit do not allow, of a list of so many machines. By its number `earlier` tells of an
+    /// operation how far it had come. A removal that only makes room for another tag is none for the guard.
+    pub(super) fn hold_back(&mut self, settings: PlanSettings, listed: u64, earlier: impl Fn(usize) -> Earlier) {
+        let Self { operations, machines, decisions, before, .. } = self;
+        let Requests { tags, exchanges, .. } = &**machines.requests();
+        let operations = operations.operations.iter().zip(before.iter()).enumerate();
+        let weigh = |(number, (operation, held)): (usize, (&PlannedOperation, &Held))| Weighed {
+            machine: operation.machine,
+            kind: operation.change.kind(),
+            takes_off: match operation.change {
+                Change::Tag(TagAction::Remove, tag) => tags.get(tag.0 as usize),
+                _ => None,
             }
-        }
-        if guard.withholds(tags_taken_off(&removals), listed) {
-            for decision in decisions {
-                *decision = Decision::Withheld;
-            }
-        }
-    }
-
-    /// Leaves out what would be changed beyond the limit. Of what is kept, `is_done` tells whether it is done.
-    pub(super) fn apply_limit(&mut self, limit: Option<u32>, earlier: impl Fn(usize) -> Earlier) {
-        let Some(limit) = limit else { return };
-        let as_they_stand = self.iter().enumerate().map(|(number, (operation, decision, _))| {
-            (operation.machine, operation.change.kind(), Standing::of(decision, earlier(number)))
-        });
-        let beyond = beyond_limit(&as_they_stand.collect::<Vec<_>>(), limit);
-        for (decision, _) in self.decisions.iter_mut().zip(beyond).filter(|(_, is_beyond)| *is_beyond) {
-            *decision = Decision::BeyondLimit;
-        }
+            .filter(|_| exchanges.binary_search(&operation.first_request.0).is_err()),
+            held: *held,
+            earlier: earlier(number),
+        };
+        hold_back(decisions, operations.map(&weigh), (settings.guard, listed), settings.limit);
     }
 
     /// Every operation with what is decided about it and what held before.

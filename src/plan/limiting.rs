@@ -1,4 +1,6 @@
-//! Which changes `--limit` leaves out.
+//! Which changes go no further than the plan: removals that the guard withholds, and what `--limit` leaves out.
+//!
+//! The guard comes first, so that a limit does not nibble at what it withholds.
 //!
 //! The limit counts what can go. A machine's removes wait for its adds, so the adds count first, wherever they stand; a
 //! remove whose add is left out is left out, too. One whose add has failed goes in no case, and takes no place. So as many
@@ -9,11 +11,59 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::decision::{Decision, Earlier};
-use crate::model::ChangeKind;
+use super::guard::{Guard, tags_taken_off};
+use crate::model::{ChangeKind, Held, Tag};
+
+/// An operation as guard and limit see it.
+pub(crate) struct Weighed<'plan, Machine> {
+    /// Whose tags or value it changes.
+    pub machine: Machine,
+    /// What it does.
+    pub kind: ChangeKind,
+    /// The tag that it takes off; none where it only makes room for another.
+    pub takes_off: Option<&'plan Tag>,
+    /// What is there, as far as it is known.
+    pub held: Held,
+    /// How far it had come when its run was left.
+    pub earlier: Earlier,
+}
+
+/// Holds back what guard and limit do not allow, of a list of so many machines. The operations come in the order of the
+/// file, and for each what is decided.
+pub(crate) fn hold_back<'plan, Machine: Copy + Eq + Hash>(
+    decisions: &mut [Decision],
+    operations: impl Iterator<Item = Weighed<'plan, Machine>> + Clone,
+    (guard, listed): (Guard, u64),
+    limit: Option<u32>,
+) {
+    if guard.removals.is_some() {
+        let (mut removals, mut withheld) = (Vec::new(), Vec::new());
+        for (decision, weighed) in decisions.iter_mut().zip(operations.clone()) {
+            if let (Decision::Change, Some(tag)) = (*decision, weighed.takes_off) {
+                removals.push((weighed.machine, tag, weighed.held));
+                withheld.push(decision);
+            }
+        }
+        if guard.withholds(tags_taken_off(&removals), listed) {
+            for decision in withheld {
+                *decision = Decision::Withheld;
+            }
+        }
+    }
+    let Some(limit) = limit else { return };
+    let as_they_stand = decisions
+        .iter()
+        .zip(operations)
+        .map(|(decision, Weighed { machine, kind, earlier, .. })| (machine, kind, Standing::of(*decision, earlier)));
+    let beyond = beyond_limit(&as_they_stand.collect::<Vec<_>>(), limit);
+    for (decision, _) in decisions.iter_mut().zip(beyond).filter(|(_, is_beyond)| *is_beyond) {
+        *decision = Decision::BeyondLimit;
+    }
+}
 
 /// How an operation stands before the limit is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+enum Standing {
     /// It would change something.
     Changes,
     /// So it would, and was refused before.
@@ -26,20 +76,22 @@ pub(crate) enum Standing {
 
 impl Standing {
     /// By what was decided, and how far it had come when the run was left.
-    pub(crate) const fn of(decision: Decision, earlier: Earlier) -> Self {
+    const fn of(decision: Decision, earlier: Earlier) -> Self {
         let is_done = matches!(earlier, Earlier::Succeeded | Earlier::DoneInDoubt | Earlier::Unchanged);
         match decision {
-            Decision::Change | Decision::BeyondLimit if matches!(earlier, Earlier::Failed | Earlier::Refused) => {
-                Self::ChangesAgain
-            }
-            Decision::Change | Decision::BeyondLimit => Self::Changes,
+            Decision::Change if matches!(earlier, Earlier::Failed | Earlier::Refused) => Self::ChangesAgain,
+            Decision::Change => Self::Changes,
             Decision::Unchanged
             | Decision::ChangedSince
             | Decision::MayBeChangedSince
             | Decision::UnknownBefore
             | Decision::Withheld => Self::Settled,
             Decision::Kept if is_done => Self::Settled,
-            Decision::Kept | Decision::Unresolved | Decision::NotInInventory | Decision::AddInError => Self::Missing,
+            Decision::Kept
+            | Decision::BeyondLimit
+            | Decision::Unresolved
+            | Decision::NotInInventory
+            | Decision::AddInError => Self::Missing,
         }
     }
 }
@@ -53,10 +105,7 @@ struct Adds {
 }
 
 /// For each operation whether the limit leaves it out. They come in the order of the file.
-pub(crate) fn beyond_limit<Machine: Eq + Hash>(
-    operations: &[(Machine, ChangeKind, Standing)],
-    limit: u32,
-) -> Vec<bool> {
+fn beyond_limit<Machine: Eq + Hash>(operations: &[(Machine, ChangeKind, Standing)], limit: u32) -> Vec<bool> {
     let mut adds: HashMap<&Machine, Adds> = HashMap::new();
     for (number, (machine, kind, standing)) in operations.iter().enumerate() {
         if *kind != ChangeKind::Add || *standing == Standing::Settled {

@@ -7,7 +7,7 @@ use crate::model::MayHold;
 
 /// Whether the inventory shows a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Listing {
+pub(crate) enum InList {
     /// Nobody has looked.
     NotRead,
     /// It does.
@@ -55,7 +55,7 @@ impl StoredWish {
 }
 
 /// Decides about an operation again.
-pub(crate) fn redecide(wish: StoredWish, today: Today, listing: Listing, unlisted: UnlistedPolicy) -> Decision {
+pub(crate) fn redecide(wish: StoredWish, today: Today, listing: InList, unlisted: UnlistedPolicy) -> Decision {
     if wish.earlier == Earlier::DoneInDoubt {
         return settle_doubt(wish, today);
     }
@@ -75,7 +75,7 @@ pub(crate) fn redecide(wish: StoredWish, today: Today, listing: Listing, unliste
         Carried::DecidedAnew if today.held == wish.wanted => return Decision::Unchanged,
         Carried::DecidedAnew | Carried::SentAgain => Decision::Change,
     };
-    if listing == Listing::Unlisted && unlisted == UnlistedPolicy::Fail { Decision::NotInInventory } else { sent }
+    if listing == InList::Unlisted && unlisted == UnlistedPolicy::Fail { Decision::NotInInventory } else { sent }
 }
 
 /// What became of what was done, now that a list may tell: a later run that may have changed it was asked for after this one.
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn what_an_undo_did_and_a_later_run_of_ours_undid_is_not_said_to_be_so() {
         let decided =
-            |held, written_later| redecide(DONE, Today { held, written_later }, Listing::Listed, UnlistedPolicy::Try);
+            |held, written_later| redecide(DONE, Today { held, written_later }, InList::Listed, UnlistedPolicy::Try);
         for held in [NORMAL, Held::Unknown] {
             assert_eq!(decided(held, Some(LOW)), Decision::ChangedSince);
             // What it did, and what nobody wrote over, stands.
@@ -154,7 +154,7 @@ mod tests {
     fn what_an_undo_did_is_not_said_to_be_so_where_todays_list_shows_something_else() {
         for held in [LOW, HIGH] {
             for written_later in [None, Some(Held::Unknown), Some(NORMAL), Some(held)] {
-                let decision = redecide(DONE, Today { held, written_later }, Listing::Listed, UnlistedPolicy::Try);
+                let decision = redecide(DONE, Today { held, written_later }, InList::Listed, UnlistedPolicy::Try);
                 assert_eq!(decision, Decision::ChangedSince, "{held:?} {written_later:?}");
             }
         }
@@ -164,7 +164,7 @@ mod tests {
     fn what_is_left_is_decided_by_todays_list_and_options() {
         use Decision::{Change, ChangedSince, Kept, MayBeChangedSince, NotInInventory, Unchanged};
         use Earlier::{DoneInDoubt, Failed, MayBeDone, NotSent, Succeeded};
-        use Listing::{Listed, NotRead, Unlisted};
+        use InList::{Listed, NotRead, Unlisted};
         let (try_them, fail_them) = (UnlistedPolicy::Try, UnlistedPolicy::Fail);
         let table = [
             (NotSent, LOW, Listed, fail_them, Change),
@@ -197,7 +197,7 @@ mod tests {
         for held in [LOW, Held::Unknown] {
             let decided = |earlier, overruled| {
                 let wish = StoredWish { is_undo: false, earlier, wanted: HIGH, before: NORMAL, overruled };
-                redecide(wish, Today { held, written_later: Some(LOW) }, Listing::Listed, UnlistedPolicy::Try)
+                redecide(wish, Today { held, written_later: Some(LOW) }, InList::Listed, UnlistedPolicy::Try)
             };
             for earlier in [NotSent, MayBeDone, Succeeded, Failed] {
                 let decisions = [Overruled::Surely, Overruled::MayBe, Overruled::No].map(|how| decided(earlier, how));
@@ -270,7 +270,7 @@ mod tests {
         for (earlier, held, written_later, expected) in table {
             let wish = StoredWish { is_undo: true, earlier, wanted: LOW, before: HIGH, overruled: Overruled::No };
             let today = Today { held, written_later };
-            let decision = redecide(wish, today, Listing::Listed, UnlistedPolicy::Try);
+            let decision = redecide(wish, today, InList::Listed, UnlistedPolicy::Try);
             assert_eq!(decision, expected, "{earlier:?} {held:?} {written_later:?}");
         }
     }

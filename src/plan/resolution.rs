@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::inventory::{Inventory, ListedMachine, MachinePosition, NameMatch};
+use crate::model::row_code::{MACHINE_AMBIGUOUS, MACHINE_NOT_FOUND};
 use crate::model::{MachineId, MachineReference, ReferenceNumber, Requests};
 use crate::words::group_digits;
 
@@ -247,16 +248,13 @@ impl Resolution {
                 let count = candidates.len();
                 let listed = describe_candidates(candidates, inventory);
                 let bear = bears.replace("has", "have").replace("is", "are");
-                (
-                    "machine_ambiguous",
-                    format!("{count} machines {bear} \"{name}\": {listed}; give the id of one of them"),
-                )
+                (MACHINE_AMBIGUOUS, format!("{count} machines {bear} \"{name}\": {listed}; give the id of one of them"))
             }
             Some(NameFailure::NoMatch(similar)) if !similar.is_empty() => {
                 let listed = describe_candidates(similar, inventory);
-                ("machine_not_found", format!("no machine in the inventory {bears} \"{name}\"; similar: {listed}"))
+                (MACHINE_NOT_FOUND, format!("no machine of the tenant's list {bears} \"{name}\"; similar: {listed}"))
             }
-            _ => ("machine_not_found", format!("no machine in the inventory {bears} \"{name}\"")),
+            _ => (MACHINE_NOT_FOUND, format!("no machine of the tenant's list {bears} \"{name}\"")),
         }
     }
 }

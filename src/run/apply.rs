@@ -7,13 +7,13 @@ use super::RunContext;
 use super::beginning::{Digests, begin, new_run};
 use super::carrying_out::{Run, RunOptions};
 use super::claim::{claim, claim_by_name};
-use super::going_on::{GoingOn, go_on, operations_left};
 use super::input::CheckedInput;
-use super::join::{candidates, carry_into, input_digest, is_of_file, join, operations_digest, remembered};
-use super::later::Asked;
+use super::join::{candidates, carry_into, carry_outcomes, input_digest, is_of_file, operations_digest, remembered};
+use super::later::AskedWhen;
 use super::order_digest::OrderDigest;
 use super::planning::{MADE_AGAIN, Planned, PlanningOptions, add_reading, end_reason, make_plan};
 use super::record::record;
+use super::resuming::{Resuming, operations_left, resume_stored};
 use super::tenant::{OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::dispatch::EndReason;
@@ -40,12 +40,12 @@ pub(crate) struct ApplyOrder {
 
 impl ApplyOrder {
     /// How an unfinished run of the same command is gone on with.
-    pub(super) const fn going_on(&self) -> GoingOn<'_> {
-        GoingOn {
+    pub(super) const fn resuming(&self) -> Resuming<'_> {
+        Resuming {
             target: &self.target,
             planning: self.planning,
             options: &self.run,
-            asked: Asked::Again,
+            asked: AskedWhen::Again,
             taken_back: None,
         }
     }
@@ -65,7 +65,7 @@ pub(crate) async fn apply<T: Transport>(
     }
     if let Some(unfinished) = application.same_command().await? {
         context.say(&keeps_rows(&unfinished));
-        return Box::pin(go_on(tenant, &unfinished.run, order.going_on(), context)).await;
+        return Box::pin(resume_stored(tenant, &unfinished.run, order.resuming(), context)).await;
     }
     application.input.note_selection(&context.screen);
     loop {
@@ -143,7 +143,7 @@ impl<'a, T: Transport> Application<'a, T> {
         let new_run = self.new_run(digests, context);
         let candidates = if self.order.joins { candidates(self.tenant).await? } else { Vec::new() };
         match candidates.iter().find(|candidate| self.is_meant(candidate, &new_run)) {
-            Some(unfinished) => self.go_on(unfinished, planned, new_run, context).await,
+            Some(unfinished) => self.join(unfinished, planned, new_run, context).await,
             None => self.begin_new(planned, new_run, context).await,
         }
     }
@@ -175,7 +175,7 @@ impl<'a, T: Transport> Application<'a, T> {
     }
 
     /// Goes on with a run in the form that the input has today.
-    async fn go_on(
+    async fn join(
         &mut self,
         unfinished: &UnfinishedRun,
         mut planned: Planned,
@@ -200,7 +200,7 @@ impl<'a, T: Transport> Application<'a, T> {
         // Whoever was at it may have done some of it since the list was read.
         let settings = self.order.planning.settings;
         let mut planned = planned.with_todays_writes(self.tenant, settings).await?;
-        let joined = join(store, run, &mut planned, &known, settings).await?;
+        let joined = carry_outcomes(store, run, &mut planned, &known, settings).await?;
         if let Err(error) = self.consent(&planned, Some(unfinished), context).await {
             store.leave_run(run).await?;
             return Err(error);
@@ -254,7 +254,7 @@ impl<'a, T: Transport> Application<'a, T> {
                 selected_from,
                 account: None,
             };
-            return run.give_up(Asked::Again, reason, context).await;
+            return run.give_up(AskedWhen::Again, reason, context).await;
         }
         // What is fed back is all of it, and no rest of a canary.
         context.reading_options.push_str(&context.resuming_options);
@@ -268,7 +268,7 @@ impl<'a, T: Transport> Application<'a, T> {
         let id = new_run.run_id.clone();
         let key = record(&tenant.store, new_run, &mut self.input, &planned, false).await?;
         let run = Run { tenant, key, id: &id, target, options, selected_from, account: None };
-        run.give_up(Asked::Again, reason, context).await
+        run.give_up(AskedWhen::Again, reason, context).await
     }
 
     fn new_run(&self, digests: Digests, context: &mut RunContext) -> NewRun {

@@ -7,15 +7,15 @@ use std::time::Duration;
 use super::RunContext;
 use super::deciding_again::leave_overwritten;
 use super::foretelling::{foretell, session};
-use super::later::Asked;
+use super::later::AskedWhen;
 use super::order_digest::OrderDigest;
-use super::record::WITHHELD;
 use super::tenant::Tenant;
 use crate::api::{CallKind, Transport};
 use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors, Progress, Spent, dispatch};
 use crate::exit::{CommandError, ExitStatus, abort_status, storage_status_of_run};
 use crate::listing::ReadProgress;
 use crate::model::Status;
+use crate::model::row_code::WITHHELD;
 use crate::outside::{Outside, shown};
 use crate::report::{
     Page, PageTarget, ProgressReport, ResultsError, ResultsTarget, RunSummary, Screen, Totals, causes, describe_end,
@@ -84,7 +84,7 @@ impl<T: Transport> Run<'_, T> {
     /// Answers the rows of a run that was asked for then and ended before its first write.
     pub(super) async fn give_up(
         &self,
-        asked: Asked,
+        asked: AskedWhen,
         reason: EndReason,
         context: &RunContext,
     ) -> Result<ExitStatus, CommandError> {

@@ -3,31 +3,32 @@
 
 use super::RunContext;
 use super::join::earlier;
-use super::later::{Asked, LaterRuns};
+use super::later::{AskedWhen, LaterRuns, today};
 use super::planning::{PlanningOptions, add_reading, found};
-use super::record::{INVENTORY_NOT_READ, WITHHELD, left_out};
+use super::record::left_out;
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::exit::CommandError;
 use crate::inventory::Inventory;
 use crate::listing::{ReadError, ReadProgress};
-use crate::model::{Change, Held, MachineId, MayHold, Operation, OperationId, Slot, TagAction};
+use crate::model::row_code::{BEYOND_LIMIT, CHANGED_SINCE, INVENTORY_NOT_READ, NOT_IN_INVENTORY, WITHHELD};
+use crate::model::{Change, Held, MachineId, MayHold, OperationId, Slot, TagAction};
 use crate::plan::carrying::{Earlier, Today};
-use crate::plan::changes::{Decision, held_today, outcome_today, proven_today};
-use crate::plan::guard::{Guard, tags_taken_off};
+use crate::plan::changes::{Decision, PlanSettings, held_today, proven_today};
+use crate::plan::guard::Guard;
 use crate::plan::identity::OperationsDigest;
-use crate::plan::limiting::{Standing, beyond_limit};
+use crate::plan::limiting::{Weighed, hold_back};
 use crate::plan::recent::RecentWrites;
-use crate::plan::redecision::{Listing, Overruled, StoredWish, redecide};
+use crate::plan::redecision::{InList, Overruled, StoredWish, redecide};
 use crate::store::{
-    AttemptKey, CHANGED_SINCE, DecidedAnew, KnownOperation, NewRun, OperationState, RunKey, RunKind, RunState, Store,
-    StoreError, StoredRun,
+    AttemptKey, DecidedAnew, KnownOperation, NewRun, OperationState, RunKey, RunKind, RunState, Store, StoreError,
+    StoredRun,
 };
 
 /// Operations that are changed in one transaction.
 const CHANGES_AT_ONCE: usize = 20_000;
 /// Reasons for which earlier options, or a list that could not be read, left operations out.
-const LEFT_OUT_BY_OPTIONS: [&str; 3] = ["beyond_limit", INVENTORY_NOT_READ, "not_in_inventory"];
+const LEFT_OUT_BY_OPTIONS: [&str; 3] = [BEYOND_LIMIT, INVENTORY_NOT_READ, NOT_IN_INVENTORY];
 
 /// What was decided about the operations of a run; those that are not named stay as they are.
 #[derive(Default)]
@@ -67,13 +68,13 @@ pub(super) async fn decide_again<T: Transport>(
     tenant: &Tenant<T>,
     stored: &StoredRun,
     planning: PlanningOptions,
-    asked: Asked,
+    asked: AskedWhen,
     calls: &mut ReadProgress,
     context: &mut RunContext,
 ) -> Result<Result<DecidedRun, ReadError>, CommandError> {
     let known = known_operations(&tenant.store, stored.key).await?;
     refuse_altered(stored, &known)?;
-    let mut run = DecidedRun { is_asked_now: asked == Asked::Again, ..DecidedRun::default() };
+    let mut run = DecidedRun { is_asked_now: asked == AskedWhen::Again, ..DecidedRun::default() };
     // What a run says that was not concluded, it says of today: even where nothing is left, the list is looked at.
     if stored.state == RunState::Finished && !known.iter().any(|known| known.state.is_open() || is_left_out(known)) {
         return Ok(Ok(run));
@@ -87,43 +88,38 @@ pub(super) async fn decide_again<T: Transport>(
     let guard = planning.settings.guard;
     let later = LaterRuns::of(&tenant.store, stored.key, asked).await?;
     let is_undo = stored.description.kind == RunKind::Undo;
-    let mut decided = Vec::with_capacity(known.len());
+    let (mut seen, mut decisions) = (Vec::with_capacity(known.len()), Vec::with_capacity(known.len()));
     for known in &known {
         let listing = listing(&known.operation.machine, inventory.as_ref());
         // What was left to a later run stays that run's, also where nobody knows what had become of it; unless somebody asks
         // for it once more.
         let was_left = was_left(known);
-        let is_wanted_again = was_left && asked == Asked::Again && !is_undo;
-        let is_kept = was_left && asked == Asked::Before
+        let is_wanted_again = was_left && asked == AskedWhen::Again && !is_undo;
+        let is_kept = was_left && asked == AskedWhen::Before
             || !known.state.is_open() && !may_be_decided_again(known, listing, guard, is_wanted_again);
         if is_kept {
             run.unread += u64::from(known.error_code.as_deref() == Some(INVENTORY_NOT_READ));
-            decided.push((Held::Unknown, listing, Decision::Kept));
+            seen.push((Held::Unknown, listing));
+            decisions.push(Decision::Kept);
             continue;
         }
         let wish = StoredWish {
             is_undo,
             earlier: match earlier(known) {
                 // It is wanted again.
-                Earlier::DoneInDoubt if asked == Asked::Again => Earlier::Failed,
+                Earlier::DoneInDoubt if asked == AskedWhen::Again => Earlier::Failed,
                 earlier => earlier,
             },
             wanted: known.operation.change.leaves(),
             before: known.before,
             overruled: Overruled::No,
         };
-        let held = held(known, wish, inventory.as_ref(), &own.recent);
-        // An undo looks for itself at what is there.
-        let seen = if wish.is_undo { Held::Unknown } else { held };
-        let today = Today { held, written_later: later.written(known, seen) };
-        let wish = StoredWish { overruled: later.overrule(known, seen), ..wish };
-        decided.push((held, listing, redecide(wish, today, listing, planning.settings.unlisted)));
+        let (wish, today) = look_at(known, wish, inventory.as_ref(), &own.recent, &later);
+        seen.push((today.held, listing));
+        decisions.push(redecide(wish, today, listing, planning.settings.unlisted));
     }
-    withhold_removals(guard, run.listed, &known, &mut decided);
-    if let Some(limit) = planning.settings.limit {
-        leave_out_beyond(limit, &known, &mut decided);
-    }
-    for (known, (held, listing, decision)) in known.iter().zip(decided) {
+    hold_back_today(planning.settings, run.listed, &known, &seen, &mut decisions);
+    for (known, ((held, listing), decision)) in known.iter().zip(seen.into_iter().zip(decisions)) {
         let found = inventory.as_ref().and_then(|inventory| found(&known.operation, inventory, &own.recent));
         let held = match (held, &inventory) {
             (Held::Unknown, Some(inventory)) => proven_today(&known.operation, inventory, &own.recent),
@@ -165,7 +161,7 @@ async fn look<T: Transport>(
 }
 
 impl DecidedRun {
-    fn note(&mut self, known: &KnownOperation, held: Held, found: MayHold, listing: Listing, decision: Decision) {
+    fn note(&mut self, known: &KnownOperation, held: Held, found: MayHold, listing: InList, decision: Decision) {
         if decision == Decision::Kept {
             return;
         }
@@ -185,7 +181,7 @@ impl DecidedRun {
             },
             before: (!was_sent).then_some(held),
             found: if was_sent { found } else { MayHold::NOTHING },
-            unlisted: listing == Listing::Unlisted,
+            unlisted: listing == InList::Unlisted,
         });
     }
 }
@@ -194,11 +190,11 @@ impl DecidedRun {
 /// that goes before it. Our own books are enough to know that what it did there is not so any more, and that what it still wanted
 /// was not asked for last: neither is a row that nobody came to, which might be given to the program again. Where it was asked for
 /// just now, what it had found so and others may have changed, and what it had left to others, is wanted again; an undo leaves that.
-pub(super) async fn leave_overwritten(store: &Store, run_id: &str, asked: Asked) -> Result<(), CommandError> {
+pub(super) async fn leave_overwritten(store: &Store, run_id: &str, asked: AskedWhen) -> Result<(), CommandError> {
     let StoredRun { key: run, description, .. } = store.run_by_id(run_id).await?;
-    let is_wanted_again = asked == Asked::Again && description.kind != RunKind::Undo;
+    let is_wanted_again = asked == AskedWhen::Again && description.kind != RunKind::Undo;
     let later = LaterRuns::of(store, run, asked).await?;
-    if asked == Asked::Again {
+    if asked == AskedWhen::Again {
         store.note_asked(run).await?;
     }
     if later.is_empty() && !is_wanted_again {
@@ -217,7 +213,7 @@ pub(super) async fn leave_overwritten(store: &Store, run_id: &str, asked: Asked)
             OperationState::NotAttempted if is_wanted_again && was_left(&known) => overwritten.push(known.id),
             // What may have been done stays so, and says so.
             OperationState::Pending | OperationState::Refused | OperationState::Unknown | OperationState::Failed
-                if how == Overruled::Surely && asked == Asked::Before =>
+                if how == Overruled::Surely && asked == AskedWhen::Before =>
             {
                 overruled.push(known.id);
             }
@@ -233,36 +229,28 @@ pub(super) async fn leave_overwritten(store: &Store, run_id: &str, asked: Asked)
     Ok(())
 }
 
-/// Withholds all removals where the guard does not allow as many, or has withheld some that stay so.
-fn withhold_removals(guard: Guard, listed: u64, known: &[KnownOperation], decided: &mut [(Held, Listing, Decision)]) {
-    let stays_withheld = known
-        .iter()
-        .zip(decided.iter())
-        .any(|(known, (.., decision))| *decision == Decision::Kept && is_withheld(known));
-    let (mut removals, mut decisions) = (Vec::new(), Vec::new());
-    for (known, (held, _, decision)) in known.iter().zip(decided) {
-        if let (Change::Tag(TagAction::Remove, tag), Decision::Change) = (&known.operation.change, *decision) {
-            removals.push((&known.operation.machine, tag, *held));
-            decisions.push(decision);
-        }
-    }
-    if stays_withheld || guard.withholds(tags_taken_off(&removals), listed) {
-        for decision in decisions {
-            *decision = Decision::Withheld;
-        }
-    }
-}
-
-/// Leaves out what would be changed beyond the limit.
-fn leave_out_beyond(limit: u32, known: &[KnownOperation], decided: &mut [(Held, Listing, Decision)]) {
-    let as_they_stand = known.iter().zip(decided.iter()).map(|(known, (.., decision))| {
-        let Operation { machine, change } = &known.operation;
-        (machine, change.kind(), Standing::of(*decision, earlier(known)))
-    });
-    let beyond = beyond_limit(&as_they_stand.collect::<Vec<_>>(), limit);
-    for ((.., decision), _) in decided.iter_mut().zip(beyond).filter(|(_, is_beyond)| *is_beyond) {
-        *decision = Decision::BeyondLimit;
-    }
+/// Holds back what guard and limit do not allow. Where some removals stay withheld, so do the others.
+fn hold_back_today<'plan>(
+    settings: PlanSettings,
+    listed: u64,
+    known: &'plan [KnownOperation],
+    seen: &[(Held, InList)],
+    decisions: &mut [Decision],
+) {
+    let mut pairs = known.iter().zip(decisions.iter());
+    let stays_withheld = pairs.any(|(known, decision)| *decision == Decision::Kept && is_withheld(known));
+    let guard = if stays_withheld { settings.guard.with_ceilings(Some(0), None) } else { settings.guard };
+    let weigh = |(known, (held, _)): (&'plan KnownOperation, &(Held, InList))| Weighed {
+        machine: &known.operation.machine,
+        kind: known.operation.change.kind(),
+        takes_off: match &known.operation.change {
+            Change::Tag(TagAction::Remove, tag) => Some(tag),
+            _ => None,
+        },
+        held: *held,
+        earlier: earlier(known),
+    };
+    hold_back(decisions, known.iter().zip(seen).map(weigh), (guard, listed), settings.limit);
 }
 
 async fn known_operations(store: &Store, run: RunKey) -> Result<Vec<KnownOperation>, CommandError> {
@@ -288,33 +276,43 @@ fn is_withheld(known: &KnownOperation) -> bool {
 
 /// Whether an outcome may be decided about again. What was left out for a reason that stays, or whose machine is but a name,
 /// is not, unless it is wanted again. What a guard has withheld only another guard lets go.
-fn may_be_decided_again(known: &KnownOperation, listing: Listing, guard: Guard, is_wanted_again: bool) -> bool {
+fn may_be_decided_again(known: &KnownOperation, listing: InList, guard: Guard, is_wanted_again: bool) -> bool {
     match earlier(known) {
         _ if known.is_of_nobody() => false,
         Earlier::NotSent | Earlier::FailedUnsent => {
             let machine = known.operation.machine.to_string();
             let is_left_out = is_wanted_again || is_left_out(known) || (guard.removals.is_some() && is_withheld(known));
-            is_left_out && (listing == Listing::Listed || MachineId::from_hexadecimal(&machine).is_some())
+            is_left_out && (listing == InList::Listed || MachineId::from_hexadecimal(&machine).is_some())
         }
         _ => true,
     }
 }
 
-fn listing(machine: &MachineId, inventory: Option<&Inventory>) -> Listing {
+fn listing(machine: &MachineId, inventory: Option<&Inventory>) -> InList {
     match inventory.map(|inventory| inventory.find(machine)) {
-        None => Listing::NotRead,
-        Some(None) => Listing::Unlisted,
-        Some(Some(_)) => Listing::Listed,
+        None => InList::NotRead,
+        Some(None) => InList::Unlisted,
+        Some(Some(_)) => InList::Listed,
     }
 }
 
-/// What is known today of the slot of an operation.
-fn held(known: &KnownOperation, wish: StoredWish, inventory: Option<&Inventory>, recent: &RecentWrites) -> Held {
-    let Some(inventory) = inventory else { return Held::Unknown };
+/// What is known today of the slot of an operation, and whether a later run goes before what it wants.
+fn look_at(
+    known: &KnownOperation,
+    wish: StoredWish,
+    inventory: Option<&Inventory>,
+    recent: &RecentWrites,
+    later: &LaterRuns,
+) -> (StoredWish, Today) {
+    let today = today(known, wish.earlier, inventory, recent, later);
+    let Some(inventory) = inventory.filter(|_| wish.is_undo) else {
+        return (StoredWish { overruled: later.overrule(known, today.held), ..wish }, today);
+    };
+    // An undo looks for itself at what is there.
     let shown = held_today(&known.operation, inventory, &RecentWrites::default());
-    let was_done = matches!(wish.earlier, Earlier::Succeeded | Earlier::DoneInDoubt);
-    let held = if was_done { outcome_today } else { held_today };
     let Slot { machine, tag } = known.operation.slot();
     let earlier = recent.find(&machine, tag.as_ref()).map_or(MayHold::NOTHING, |written| written.known_earlier);
-    wish.held_today(shown, held(&known.operation, inventory, recent), earlier)
+    let held = wish.held_today(shown, today.held, earlier);
+    let overruled = later.overrule(known, Held::Unknown);
+    (StoredWish { overruled, ..wish }, Today { held, written_later: later.written(known, Held::Unknown) })
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::tenant::Tenant;
-use crate::api::{BULK_MAXIMUM_MACHINES, Transport};
+use crate::api::{Transport, most_machines};
 use crate::model::{Bucket, ChangeKind};
 use crate::plan::schedule::{Schedule, course, together};
 use crate::quota::{Pacer, QuotaScope, side_by_side};
@@ -34,7 +34,7 @@ pub(super) async fn foretell<T: Transport>(
     run: RunKey,
     bulk: bool,
 ) -> Result<Vec<ForetoldPoint>, StoreError> {
-    let batch_limit = if bulk { BULK_MAXIMUM_MACHINES } else { 1 };
+    let batch_limit = most_machines(bulk);
     let tags = work(tenant, run, &[(ChangeKind::Add, batch_limit), (ChangeKind::Remove, batch_limit)]).await?;
     let values = work(tenant, run, &[(ChangeKind::DeviceValue, 1)]).await?;
     let scope = tenant.gate.scope;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::input::CheckedInput;
-use super::later::{Asked, LaterRuns};
+use super::later::{AskedWhen, LaterRuns, today};
 use super::planning::Planned;
 use super::record::record;
 use super::tenant::Tenant;
@@ -24,6 +24,7 @@ use crate::store::{
 const JOINED_WITHIN: Duration = Duration::from_hours(24);
 /// The service's code, and ours, for what the app may not do.
 const FORBIDDEN: &str = "Forbidden";
+
 /// A digest of the header and the rows in their order.
 pub(super) fn input_digest(input: &mut CheckedInput) -> Result<String, CommandError> {
     let mut digest = OrderedDigest::default();
@@ -79,7 +80,7 @@ pub(super) struct Joined {
 
 /// Takes the outcomes of the run into the plan: what the list of today and our own later writes do not contradict stands,
 /// and guard and limit count what is still to be changed. The run must have been taken over, and the plan know its writes.
-pub(super) async fn join(
+pub(super) async fn carry_outcomes(
     store: &Store,
     run: RunKey,
     planned: &mut Planned,
@@ -302,18 +303,15 @@ async fn earlier_outcomes(
     planned: &Planned,
     numbers: &HashMap<Operation, OperationId>,
 ) -> Result<HashMap<OperationId, EarlierOutcome>, CommandError> {
-    let later = LaterRuns::of(store, run, Asked::Again).await?;
+    let later = LaterRuns::of(store, run, AskedWhen::Again).await?;
     let mut outcomes = HashMap::new();
     let mut pages = store.operations_of(run);
     while let Some(known) = pages.next().await? {
         for known in known {
-            let written_later = later.written(&known, Held::Unknown);
-            let earlier = earlier(&known);
-            let was_done = matches!(earlier, Earlier::Succeeded | Earlier::DoneInDoubt);
-            let inventory = planned.inventory.as_ref().filter(|_| was_done);
-            let held = inventory.map(|inventory| outcome_today(&known.operation, inventory, &planned.own.recent));
             if let Some(number) = numbers.get(&known.operation) {
-                outcomes.insert(*number, EarlierOutcome { earlier, written_later, held });
+                let earlier = earlier(&known);
+                let today = today(&known, earlier, planned.inventory.as_ref(), &planned.own.recent, &later);
+                outcomes.insert(*number, EarlierOutcome { earlier, today });
             }
         }
     }

@@ -6,7 +6,11 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::exit::CommandError;
+use crate::inventory::Inventory;
 use crate::model::{Held, Slot};
+use crate::plan::carrying::{Earlier, Today};
+use crate::plan::changes::{held_today, outcome_today};
+use crate::plan::recent::RecentWrites;
 use crate::plan::redecision::Overruled;
 #[cfg(doc)]
 use crate::store::Reader;
@@ -14,7 +18,7 @@ use crate::store::{KnownOperation, OperationState, RunKey, SlotWrite, Store};
 
 /// When somebody asked for what a run wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum AskedWhen {
     /// Just now: the command that began it is given again.
     Again,
     /// When it was begun. What runs were asked for since goes before it, also where that was so already.
@@ -33,12 +37,12 @@ pub(super) struct LaterRuns {
 impl LaterRuns {
     /// What other runs wrote since this one was decided about, and where it was asked for before them, what they found to be so
     /// while it still wants something else.
-    pub(super) async fn of(store: &Store, run: RunKey, asked: Asked) -> Result<Self, CommandError> {
+    pub(super) async fn of(store: &Store, run: RunKey, asked: AskedWhen) -> Result<Self, CommandError> {
         let mut later = Self::default();
         for write in store.later_writes(run).await? {
             later.by_slot.entry(write.slot.clone()).or_default().push(write);
         }
-        if asked == Asked::Before {
+        if asked == AskedWhen::Before {
             for finding in store.later_findings(run).await? {
                 let writes = later.by_slot.entry(finding.slot.clone()).or_default();
                 let place = writes.partition_point(|write| write.attempt <= finding.attempt);
@@ -46,7 +50,7 @@ impl LaterRuns {
             }
         }
         if !later.by_slot.is_empty() {
-            later.overruling = store.overruling(run, asked == Asked::Again).await?;
+            later.overruling = store.overruling(run, asked == AskedWhen::Again).await?;
         }
         Ok(later)
     }
@@ -85,6 +89,21 @@ impl LaterRuns {
     }
 }
 
+/// What is known today of the slot of an operation that had come so far: by the list, where it was read, and our own writes of
+/// late over it, and what was written later. The outcome of what was carried out is not given up without reason.
+pub(super) fn today(
+    known: &KnownOperation,
+    earlier: Earlier,
+    inventory: Option<&Inventory>,
+    recent: &RecentWrites,
+    later: &LaterRuns,
+) -> Today {
+    let was_done = matches!(earlier, Earlier::Succeeded | Earlier::DoneInDoubt);
+    let look = if was_done { outcome_today } else { held_today };
+    let held = inventory.map_or(Held::Unknown, |inventory| look(&known.operation, inventory, recent));
+    Today { held, written_later: later.written(known, held) }
+}
+
 fn is_sure(write: &SlotWrite, today: Held) -> bool {
     write.surely || write.wrote == today
 }
@@ -92,7 +111,8 @@ fn is_sure(write: &SlotWrite, today: Held) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Age, Change, DeviceValue, MachineId, MayHold, Operation, OperationId};
+    use crate::model::{Age, Change, DeviceValue, MachineId, MayHold, Operation, OperationId, Tag, TagAction};
+    use crate::plan::fixtures::{inventory, machine_id, tagged};
     use crate::store::AttemptKey;
 
     const HIGH: Held = Held::Value(DeviceValue::High);
@@ -114,12 +134,10 @@ mod tests {
         }
     }
 
-    /// What runs made of its slot: run, attempt, what, and whether that is sure. Runs 2 and 3 were asked for later.
-    fn later(writes: &[(i64, i64, Held, bool)]) -> LaterRuns {
-        let slot = known().operation.slot();
-        let write = |&(run, attempt, wrote, surely): &_| SlotWrite {
+    fn write_of(run: i64, attempt: i64, wrote: Held, surely: bool) -> SlotWrite {
+        SlotWrite {
             run: RunKey(run),
-            slot: slot.clone(),
+            slot: known().operation.slot(),
             before: Held::Unknown,
             found: MayHold::NOTHING,
             wrote,
@@ -127,7 +145,13 @@ mod tests {
             answered: surely,
             attempt: Some(AttemptKey::numbered(attempt)),
             age: Age::LooksOld,
-        };
+        }
+    }
+
+    /// What runs made of its slot: run, attempt, what, and whether that is sure. Runs 2 and 3 were asked for later.
+    fn later(writes: &[(i64, i64, Held, bool)]) -> LaterRuns {
+        let slot = known().operation.slot();
+        let write = |&(run, attempt, wrote, surely): &_| write_of(run, attempt, wrote, surely);
         let writes = writes.iter().map(write).collect();
         LaterRuns {
             by_slot: HashMap::from([(slot.clone(), writes)]),
@@ -146,6 +170,26 @@ mod tests {
         ] {
             let written = later(&[(2, attempt, LOW, surely)]).written(&known(), today);
             assert_eq!(written, expected, "{attempt} {surely} {today:?}");
+        }
+    }
+
+    #[test]
+    fn today_is_told_by_the_list_and_a_later_write_in_doubt_is_sure_where_the_list_shows_it() {
+        let change = Change::Tag(TagAction::Add, Tag::new("T").expect("a tag"));
+        let known = KnownOperation { operation: Operation { machine: machine_id(1), change }, ..known() };
+        let slot = known.operation.slot();
+        let write = SlotWrite { slot: slot.clone(), ..write_of(2, 5, Held::Absent, false) };
+        let later = LaterRuns { by_slot: HashMap::from([(slot, vec![write])]), ..LaterRuns::default() };
+        for (tags, held, written_later) in [
+            (None, Held::Unknown, Held::Unknown),
+            (Some(&[][..]), Held::Absent, Held::Absent),
+            (Some(&["T"][..]), Held::Present, Held::Unknown),
+        ] {
+            let inventory = tags.map(|tags| inventory([tagged(1, tags)]));
+            for earlier in [Earlier::Succeeded, Earlier::Failed] {
+                let today = today(&known, earlier, inventory.as_ref(), &RecentWrites::default(), &later);
+                assert_eq!(today, Today { held, written_later: Some(written_later) }, "{tags:?} {earlier:?}");
+            }
         }
     }
 

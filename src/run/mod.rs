@@ -28,7 +28,6 @@ mod claim;
 mod context;
 mod deciding_again;
 mod foretelling;
-mod going_on;
 #[cfg(test)]
 mod histories;
 mod input;
@@ -43,6 +42,7 @@ mod plan;
 mod planning;
 mod record;
 mod resume;
+mod resuming;
 mod retag;
 mod rules;
 mod rules_report;

@@ -7,7 +7,7 @@ use super::RunContext;
 use super::input::CheckedInput;
 use super::input_faults::{more_tags, refuse_conflicts};
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
-use crate::api::{BULK_MAXIMUM_MACHINES, Transport};
+use crate::api::{Transport, most_machines};
 use crate::call::StopReason;
 use crate::clock::BootTime;
 use crate::dispatch::EndReason;
@@ -162,7 +162,7 @@ impl Planned {
         input: &'a CheckedInput,
         bulk: bool,
     ) -> Result<PlanReport<'a>, CommandError> {
-        let mut calls = self.plan.calls(if bulk { BULK_MAXIMUM_MACHINES } else { 1 });
+        let mut calls = self.plan.calls(most_machines(bulk));
         let counts_apart = bulk && tenant.gate.scope.counts_bulk_apart();
         if counts_apart {
             (calls.tags, calls.bulk) = side_by_side(&tenant.gate.quota, calls.tags, calls.bulk);

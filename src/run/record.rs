@@ -10,13 +10,16 @@ use super::planning::Planned;
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
+use crate::model::row_code::{
+    BEYOND_LIMIT, CHANGED_SINCE, INVENTORY_NOT_READ, MAY_BE_CHANGED_SINCE, NOT_IN_INVENTORY, UNKNOWN_BEFORE,
+    WAITS_FOR_ADD, WITHHELD,
+};
 use crate::model::{OperationId, SANDBOX_RUN_PREFIX, Tag};
 use crate::outside::Outside;
 use crate::plan::changes::Decision;
 use crate::plan::operations::PlannedOperation;
 use crate::store::{
-    CHANGED_SINCE, InputChunk, MAY_BE_CHANGED_SINCE, MachineKind, NO_KIND, NewOperation, NewRun, OperationState,
-    RunKey, SettledOperation, Store,
+    InputChunk, MachineKind, NO_KIND, NewOperation, NewRun, OperationState, RunKey, SettledOperation, Store,
 };
 
 /// Pieces of the input, of up to 1,000 rows each, in one transaction.
@@ -28,12 +31,6 @@ const ENTRIES_AT_ONCE: usize = 20_000;
 
 /// A run of so many operations is large.
 const WEIGHED_FROM: usize = 10_000;
-
-/// The code of rows about which nothing was decided, since the machines could not be read.
-pub(super) const INVENTORY_NOT_READ: &str = "inventory_not_read";
-
-/// The code of rows whose removals the guard withholds.
-pub(super) const WITHHELD: &str = "withheld";
 
 /// Stores the run. Nothing is sent before this returns. Without a plan, since the machines could not be read, no operation
 /// is to be sent.
@@ -173,11 +170,11 @@ pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
         Decision::Unchanged => (OperationState::Unchanged, None),
         Decision::NotInInventory => {
             let message = "the tenant's list does not have this machine, and --unlisted fail leaves such machines out";
-            (OperationState::Failed, Some(("not_in_inventory", message.into())))
+            (OperationState::Failed, Some((NOT_IN_INVENTORY, message.into())))
         }
         Decision::AddInError => {
             let message = "a row that adds a tag to this machine, or may mean to, is in error, so none is removed; fix that row first";
-            (OperationState::NotAttempted, Some(("waits_for_add", message.into())))
+            (OperationState::NotAttempted, Some((WAITS_FOR_ADD, message.into())))
         }
         Decision::ChangedSince => {
             let message = "changed since, by a later run or from outside tagfleet, so it is left as it is";
@@ -190,14 +187,14 @@ pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
         }
         Decision::UnknownBefore => {
             let message = "what was there before the run is not known, so it is left as it is";
-            (OperationState::NotAttempted, Some(("unknown_before", message.into())))
+            (OperationState::NotAttempted, Some((UNKNOWN_BEFORE, message.into())))
         }
         Decision::Withheld => {
             let message =
                 "the plan takes off more tags than the guard allows, so none is; --allow-removals says how many may go";
             (OperationState::NotAttempted, Some((WITHHELD, message.into())))
         }
-        Decision::BeyondLimit => (OperationState::NotAttempted, Some(("beyond_limit", "left out by --limit".into()))),
+        Decision::BeyondLimit => (OperationState::NotAttempted, Some((BEYOND_LIMIT, "left out by --limit".into()))),
     };
     Some(SettledOperation { state, reason })
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::RunContext;
 use super::carrying_out::RunOptions;
-use super::going_on::{GoingOn, go_on, named, nothing_left};
-use super::later::Asked;
+use super::later::AskedWhen;
 use super::ownership::refuse_owned_by_others;
 use super::planning::PlanningOptions;
+use super::resuming::{Resuming, named, nothing_left, resume_stored};
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
@@ -53,14 +53,14 @@ pub(crate) async fn resume<T: Transport>(
     let target = order.target.clone().unwrap_or_else(|| first_target(&stored));
     let reserved = order.reserved.clone().with("the input", &stored.description.input_path);
     target.check(&reserved, &stored.description.header)?;
-    let how = GoingOn {
+    let how = Resuming {
         target: &target,
         planning: order.planning,
         options: &order.run,
-        asked: Asked::Before,
+        asked: AskedWhen::Before,
         taken_back: None,
     };
-    Box::pin(go_on(tenant, &stored, how, context)).await
+    Box::pin(resume_stored(tenant, &stored, how, context)).await
 }
 
 /// Refuses an undo that does not know of all that its run has done: a process died between storing the undo and closing the run.

@@ -11,12 +11,12 @@ use serde_json::json;
 
 use super::RunContext;
 use super::apply::{Application, ApplyOrder, keeps_rows};
-use super::going_on::go_on;
 use super::input::CheckedInput;
 use super::input_faults::portal_warning;
 use super::join::{candidates, is_of_input};
 use super::plan::show;
 use super::planning::{Planned, PlanningOptions, plan_over};
+use super::resuming::resume_stored;
 use super::tenant::{MachinesRead, Tenant};
 use super::undo::not_kept;
 use crate::api::Transport;
@@ -56,7 +56,7 @@ pub(crate) async fn retag<T: Transport>(
     tenant.forget_old_runs(order.run.keep_runs, context).await?;
     if let Some(unfinished) = same_selection(tenant, order, retagging).await? {
         context.say(&keeps_rows(&unfinished));
-        return Box::pin(go_on(tenant, &unfinished.run, order.going_on(), context)).await;
+        return Box::pin(resume_stored(tenant, &unfinished.run, order.resuming(), context)).await;
     }
     let mut calls = ReadProgress::default();
     loop {

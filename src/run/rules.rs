@@ -52,7 +52,7 @@ pub(crate) struct RulesOrder {
 }
 
 /// The list, asked by the rules.
-pub(super) struct Asked {
+pub(super) struct JudgedList {
     pub(super) declaration: Declaration,
     pub(super) machines: MachinesRead,
     pub(super) fields: Fields,
@@ -209,7 +209,7 @@ async fn prepare<T: Transport>(
         }
     };
     refuse_faults(&name, &asked.account.conflicts(), &context.screen)?;
-    let Asked { declaration, machines, fields, own, sheet, account } = asked;
+    let JudgedList { declaration, machines, fields, own, sheet, account } = asked;
     let declared = declared(&declaration, &machines.inventory, &account, given_last);
     let guard = guard(&declaration, ceilings, account.in_scope);
     let mut input = CheckedInput::made_again(path.clone(), sheet.map_err(not_kept)?);
@@ -228,7 +228,7 @@ fn ask(
     given_last: &BTreeMap<String, String>,
     taken_off: &[(MachineId, Change)],
     as_listed: bool,
-) -> Result<Box<Asked>, Fault> {
+) -> Result<Box<JudgedList>, Fault> {
     let inventory = &machines.inventory;
     for lookup in &mut declaration.lookups {
         lookup.join(inventory)?;
@@ -237,7 +237,7 @@ fn ask(
     let recent = if as_listed { &nothing } else { &own.recent };
     let listed = ListedFields { inventory, fields: &fields };
     let (sheet, account) = made_rows(&declaration, Fleet { inventory, fields: &listed, recent }, given_last, taken_off);
-    Ok(Box::new(Asked { declaration, machines, fields, own, sheet, account }))
+    Ok(Box::new(JudgedList { declaration, machines, fields, own, sheet, account }))
 }
 
 /// A row for everything that the rules give or take off.

@@ -15,7 +15,7 @@ use super::rules_report::refuse_faults;
 use super::settling::count_unsettled;
 use super::tenant::OwnWrites;
 use super::undo::not_kept;
-use crate::api::BULK_MAXIMUM_MACHINES;
+use crate::api::most_machines;
 use crate::clock::BootTime;
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
@@ -72,7 +72,7 @@ pub(crate) fn try_rules(
     let machines = Resolution::of(&input.sheet.requests, Some(&inventory));
     let plan = Plan::of(Arc::clone(&input.operations), machines, Some(&inventory), &recent, planning.settings);
     count_unsettled(&mut input, &declaration, &plan, (&inventory, &fields), &recent);
-    let mut calls = plan.calls(if planning.bulk { BULK_MAXIMUM_MACHINES } else { 1 });
+    let mut calls = plan.calls(most_machines(planning.bulk));
     let (quota, scope) = list.quota;
     let counts_apart = planning.bulk && scope.counts_bulk_apart();
     if counts_apart {

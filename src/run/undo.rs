@@ -6,12 +6,12 @@ use super::RunContext;
 use super::beginning::{self, Digests, new_run};
 use super::carrying_out::{Run, RunOptions};
 use super::claim::claim_by_name;
-use super::going_on::{GoingOn, go_on, named};
 use super::input::CheckedInput;
 use super::join::{input_digest, operations_digest};
-use super::later::Asked;
+use super::later::AskedWhen;
 use super::patience::Patience;
 use super::planning::{Planned, PlanningOptions, add_reading};
+use super::resuming::{Resuming, named, resume_stored};
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
@@ -78,10 +78,10 @@ pub(crate) async fn undo<T: Transport>(
             let (settings, bulk, max_changes) = (PlanSettings::default(), order.run.bulk, order.max_changes);
             let planning = PlanningOptions { settings, inventory: true, bulk, max_changes };
             let (target, options, taken_back) = (&order.target, &order.run, Some(undone.key));
-            Box::pin(go_on(
+            Box::pin(resume_stored(
                 tenant,
                 &earlier,
-                GoingOn { target, planning, options, asked: Asked::Again, taken_back },
+                Resuming { target, planning, options, asked: AskedWhen::Again, taken_back },
                 context,
             ))
             .await
@@ -117,7 +117,7 @@ async fn take_back<T: Transport>(
     patience: &Patience,
     context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
-    let Begun { key, id, read } = Box::pin(begin(tenant, order, undone, patience, context)).await?;
+    let Claimed { key, id, read } = Box::pin(begin(tenant, order, undone, patience, context)).await?;
     // Going on with it would do again what is being taken back.
     tenant.store.close_run(undone.key).await?;
     let run =
@@ -126,7 +126,7 @@ async fn take_back<T: Transport>(
 }
 
 /// A run that takes another back, with its turn.
-struct Begun {
+struct Claimed {
     key: RunKey,
     id: String,
     /// What reading the machines took, however often that was.
@@ -140,7 +140,7 @@ async fn begin<T: Transport>(
     undone: &StoredRun,
     patience: &Patience,
     context: &mut RunContext,
-) -> Result<Begun, CommandError> {
+) -> Result<Claimed, CommandError> {
     let mut read = ReadProgress::default();
     loop {
         let machines = tenant.read_machines(context).await?;
@@ -167,7 +167,7 @@ async fn begin<T: Transport>(
         let new_run = new_run(tenant, RunKind::Undo, &input, digests, (&order.target, &order.run), context);
         let id = new_run.run_id.clone();
         if let Some(key) = beginning::begin(tenant, new_run, &mut input, &mut planned, patience, context).await? {
-            return Ok(Begun { key, id, read });
+            return Ok(Claimed { key, id, read });
         }
     }
 }

@@ -47,8 +47,8 @@ pub(crate) use forms::attempt::{
     Admission, AttemptEnd, AttemptKey, AttemptRequest, AttemptTicket, OperationEffect, Refusal, Settlement,
 };
 pub(crate) use forms::run::{
-    AccountKey, CHANGED_SINCE, InputChunk, MAY_BE_CHANGED_SINCE, NewOperation, NewRun, OperationState, RunKey, RunKind,
-    RunState, SettledOperation, StoredChunk, StoredOperation, StoredRun, name_of_undo, taken_back_by,
+    AccountKey, InputChunk, NewOperation, NewRun, OperationState, RunKey, RunKind, RunState, SettledOperation,
+    StoredChunk, StoredOperation, StoredRun, name_of_undo, taken_back_by,
 };
 pub(crate) use forms::slot_write::{RunSlot, SlotWrite};
 pub(crate) use forms::work_item::{

@@ -64,9 +64,20 @@ fn every_topic_is_listed_shown_as_it_is_written_and_linked_from_the_front_page()
     assert!(topics.len() > 10, "{topics:?}");
     let listed = stdout(&["help"]);
     let front = std::fs::read_to_string(repository("README.md")).expect("the README");
+    let (_, topics_listed) = listed.rsplit_once("sign-in ").expect("the first topic");
+    let in_help: Vec<String> = format!("sign-in {topics_listed}")
+        .lines()
+        .map_while(|line| line.trim_start().split_once(' '))
+        .map(|(name, summary)| format!("| [{name}](src/help/{name}.md) | {} |", summary.trim()))
+        .collect();
+    let on_front: Vec<String> =
+        front.lines().filter(|line| line.starts_with("| [")).map(|line| line.replace('`', "")).collect();
+    assert_eq!(
+        on_front, in_help,
+        "the front page lists the topics with the words of 'tagfleet help', and in their order"
+    );
+    assert_eq!(in_help.len(), topics.len(), "{in_help:?}");
     for (name, text) in topics {
-        assert!(listed.lines().any(|line| line.trim_start().starts_with(&format!("{name} "))), "{name}: {listed}");
-        assert!(front.contains(&format!("[{name}](src/help/{name}.md)")), "{name}");
         // A page of the name of a command ends with the way to the command's options.
         assert!(stdout(&["help", &name]).starts_with(&text), "{name}");
         assert!(stdout(&["help", &name.to_uppercase()]).starts_with(&text), "{name}");

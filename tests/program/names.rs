@@ -50,7 +50,7 @@ fn a_name_that_leads_to_no_machine_fails_its_row_and_says_what_is_near() {
     assert_eq!(results.column("error_code")[1..], ["machine_not_found"; 3]);
     assert_eq!(results.column("attempts")[1..], ["0"; 3]);
     let messages = results.column("error_message");
-    assert_eq!(messages[1], "no machine in the inventory is called \"web2\"");
+    assert_eq!(messages[1], "no machine of the tenant's list is called \"web2\"");
     let near = format!("similar: {} (web1.contoso.example, last seen 2026-03-01 08:00 UTC)", id(1));
     assert!(messages[2].ends_with(&near), "{}", messages[2]);
     assert_eq!(outcome.failed().map(|failed| failed.lines().count()), Some(4));

@@ -58,8 +58,8 @@ fn a_plan_says_what_changes_where_and_in_how_many_calls() {
     Tags drive device groups: a machine whose tags change may move to another group, and with it who may see it and what is done to it.
     1 name led to one machine.
       row 7, line 8: 2 machines are called "web": a000000000000000000000000000000000000006 (web.fabrikam.example, last seen 2026-02-03 07:08 UTC), a000000000000000000000000000000000000005 (web.contoso.example, last seen 2026-02-03 04:05 UTC); give the id of one of them
-      row 9, line 10: no machine in the inventory is called "nobody"
-    The inventory lacks 1 machine, to be tried last and apart, in 1 call.
+      row 9, line 10: no machine of the tenant's list is called "nobody"
+    The tenant's list lacks 1 machine, to be tried last and apart, in 1 call.
     Calls: 6 (1 page of machines, 1 bulk call, 2 single tags, 2 device values).
     "#);
     assert_eq!(server.requests().len(), 1, "nothing but the list was read");

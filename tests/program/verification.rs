@@ -90,7 +90,7 @@ fn people_are_told_the_counts_and_the_first_rows_that_do_not_hold() {
                 1 names an unknown machine
       row 2: wanted no tag "B", found: present
       row 3: wanted the tag "A" and the device value High, found: absent; Normal
-      row 4: no machine in the inventory is called "nobody"
+      row 4: no machine of the tenant's list is called "nobody"
       row 5: the service does not show it
     "#);
     let many: String = (0..12).map(|number| format!("#3,T{number},Add,\n")).collect();

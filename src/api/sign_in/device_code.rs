@@ -42,7 +42,7 @@ struct Given {
 }
 
 /// What asking once has come to.
-enum Asked {
+enum Progress {
     Granted(Grant),
     Pending,
     SlowDown,
@@ -82,7 +82,7 @@ impl DeviceCode {
 /// Who knows whether the person has entered the code.
 #[async_trait]
 trait Authority: Send {
-    async fn ask(&mut self) -> Result<Asked, SignInError>;
+    async fn ask(&mut self) -> Result<Progress, SignInError>;
 }
 
 /// The sign-in service, asked for the token of a code.
@@ -93,7 +93,7 @@ struct Grants<'a> {
 
 #[async_trait]
 impl Authority for Grants<'_> {
-    async fn ask(&mut self) -> Result<Asked, SignInError> {
+    async fn ask(&mut self) -> Result<Progress, SignInError> {
         let fields = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
             ("client_id", &self.client.client_id),
@@ -117,28 +117,28 @@ async fn wait_for(
         }
         sleep(interval).await;
         match authority.ask().await? {
-            Asked::Granted(grant) => return Ok(grant),
-            Asked::Pending => {}
-            Asked::SlowDown => interval += SLOWER,
-            Asked::Expired => return Err(SignInError::Abandoned { method: SignInMethod::DeviceCode }),
+            Progress::Granted(grant) => return Ok(grant),
+            Progress::Pending => {}
+            Progress::SlowDown => interval += SLOWER,
+            Progress::Expired => return Err(SignInError::Abandoned { method: SignInMethod::DeviceCode }),
         }
     }
 }
 
-fn understood(tokens: &Endpoint, reply: Result<Reply, SignInError>) -> Result<Asked, SignInError> {
+fn understood(tokens: &Endpoint, reply: Result<Reply, SignInError>) -> Result<Progress, SignInError> {
     let reply = match reply {
-        Err(error) if error.is_transient() => return Ok(Asked::Pending),
+        Err(error) if error.is_transient() => return Ok(Progress::Pending),
         reply => reply?,
     };
     match Reason::read(&reply.body).error.as_deref() {
-        Some("authorization_pending") => return Ok(Asked::Pending),
-        Some("slow_down") => return Ok(Asked::SlowDown),
-        Some("expired_token" | "code_expired") => return Ok(Asked::Expired),
+        Some("authorization_pending") => return Ok(Progress::Pending),
+        Some("slow_down") => return Ok(Progress::SlowDown),
+        Some("expired_token" | "code_expired") => return Ok(Progress::Expired),
         _ => {}
     }
     match tokens.understood(&reply) {
-        Err(error) if error.is_transient() => Ok(Asked::Pending),
-        granted => granted.map(Asked::Granted),
+        Err(error) if error.is_transient() => Ok(Progress::Pending),
+        granted => granted.map(Progress::Granted),
     }
 }
 
@@ -149,22 +149,22 @@ mod tests {
     use super::super::cache::AcquiredToken;
     use super::*;
 
-    fn granted() -> Asked {
-        Asked::Granted(Grant { token: AcquiredToken { secret: "x".into(), life: None }, refresh_token: None })
+    fn granted() -> Progress {
+        Progress::Granted(Grant { token: AcquiredToken { secret: "x".into(), life: None }, refresh_token: None })
     }
 
     /// These answers, and then none.
-    struct Script(VecDeque<Asked>);
+    struct Script(VecDeque<Progress>);
 
     #[async_trait]
     impl Authority for Script {
-        async fn ask(&mut self) -> Result<Asked, SignInError> {
-            Ok(self.0.pop_front().unwrap_or(Asked::Pending))
+        async fn ask(&mut self) -> Result<Progress, SignInError> {
+            Ok(self.0.pop_front().unwrap_or(Progress::Pending))
         }
     }
 
     /// What comes of these answers, and after how many seconds.
-    async fn outcome(answers: impl IntoIterator<Item = Asked>) -> (bool, u64) {
+    async fn outcome(answers: impl IntoIterator<Item = Progress>) -> (bool, u64) {
         let mut script = Script(answers.into_iter().collect());
         let began = Instant::now();
         let (interval, life) = (Duration::from_secs(5), Duration::from_mins(1));
@@ -177,9 +177,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_is_asked_at_intervals_that_grow_when_asked_to_and_not_beyond_the_end() {
         assert_eq!(outcome([granted()]).await, (true, 5));
-        assert_eq!(outcome([Asked::Pending, Asked::Pending, granted()]).await, (true, 15));
-        assert_eq!(outcome([Asked::SlowDown, Asked::Pending, granted()]).await, (true, 25));
-        assert_eq!(outcome([Asked::Expired, granted()]).await, (false, 5));
+        assert_eq!(outcome([Progress::Pending, Progress::Pending, granted()]).await, (true, 15));
+        assert_eq!(outcome([Progress::SlowDown, Progress::Pending, granted()]).await, (true, 25));
+        assert_eq!(outcome([Progress::Expired, granted()]).await, (false, 5));
         assert_eq!(outcome([]).await, (false, 60));
     }
 
@@ -191,10 +191,10 @@ mod tests {
             let status = reqwest::StatusCode::from_u16(status).expect("a status");
             let reply = Reply { status, headers: reqwest::header::HeaderMap::new(), body: body.into() };
             match understood(&tokens, Ok(reply)) {
-                Ok(Asked::Granted(_)) => "granted".to_owned(),
-                Ok(Asked::Pending) => "pending".to_owned(),
-                Ok(Asked::SlowDown) => "slower".to_owned(),
-                Ok(Asked::Expired) => "expired".to_owned(),
+                Ok(Progress::Granted(_)) => "granted".to_owned(),
+                Ok(Progress::Pending) => "pending".to_owned(),
+                Ok(Progress::SlowDown) => "slower".to_owned(),
+                Ok(Progress::Expired) => "expired".to_owned(),
                 Err(error) => error.to_string(),
             }
         };

@@ -46,7 +46,7 @@ pub(in crate::input) enum Field {
 
 /// What a row without faults asks for, beside its machine and its tags.
 #[derive(Clone, Copy)]
-pub(in crate::input) struct Asked {
+pub(in crate::input) struct AskedOfMachine {
     /// What to do with its tags.
     pub(in crate::input) action: Option<TagAction>,
     pub(in crate::input) value: Option<DeviceValue>,
@@ -62,7 +62,7 @@ enum Action {
     Unknown,
 }
 
-impl Asked {
+impl AskedOfMachine {
     /// For rows whose cells ask for nothing.
     pub(in crate::input) const NOTHING: Self = Self { action: None, value: None, takes_state: false };
 }
@@ -75,7 +75,7 @@ pub(in crate::input) fn check(
     book: &mut TagBook,
     faults: &mut Vec<(Field, ProblemKind)>,
     tags: &mut Vec<AskedTag>,
-) -> Option<Asked> {
+) -> Option<AskedOfMachine> {
     let action = action(cells.action).map_err(|kind| faults.push((Field::Action, kind))).unwrap_or(Action::Unknown);
     let tag_action = if let Action::Tag(action) = action { Some(action) } else { None };
     let mut has_tag = false;
@@ -104,7 +104,7 @@ pub(in crate::input) fn check(
         tags.clear();
         return None;
     }
-    Some(Asked { action: tag_action, value: value?, takes_state: state_beside.is_some() })
+    Some(AskedOfMachine { action: tag_action, value: value?, takes_state: state_beside.is_some() })
 }
 
 #[derive(Clone, Copy)]

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
 
-use crate::input::cells::check::{self, Asked, Field, NamedCells, Rules};
+use crate::input::cells::check::{self, AskedOfMachine, Field, NamedCells, Rules};
 use crate::input::cells::machine;
 use crate::input::cells::tag_book::{AskedTag, RowPlace, TagBook, TakenTag};
 use crate::input::choices::options::InputOptions;
@@ -312,7 +312,7 @@ impl<'m> Rows<'m> {
         };
         let asked = match &self.orders {
             None => check::check(named, &rules, &mut self.tags, &mut self.faults, &mut self.asked_tags),
-            Some(_) => self.faults.is_empty().then_some(Asked::NOTHING),
+            Some(_) => self.faults.is_empty().then_some(AskedOfMachine::NOTHING),
         };
         let asked = if self.find_shown_otherwise(sheet, place.line, named) { None } else { asked };
         match (id, other, asked) {
@@ -331,8 +331,8 @@ impl<'m> Rows<'m> {
         }
     }
 
-    fn ask(&mut self, place: RowPlace, machine: MachineReference, decorations: Decorations, asked: Asked) {
-        let Asked { action, value, takes_state } = asked;
+    fn ask(&mut self, place: RowPlace, machine: MachineReference, decorations: Decorations, asked: AskedOfMachine) {
+        let AskedOfMachine { action, value, takes_state } = asked;
         let is_id = !matches!(machine, MachineReference::Name(_));
         if !decorations.is_empty() {
             self.decoration_counts.add(is_id, decorations);

@@ -92,10 +92,10 @@ fn a_failure_lists_the_candidates_the_latest_first_and_not_all_of_them() {
         .collect();
     insta::assert_snapshot!(described.join("\n"), @r#"
     machine_ambiguous: 8 machines are called "twin": 0000000000000000000000000000000000000011 (twin.contoso.example, last seen 2026-01-17 00:00 UTC), 0000000000000000000000000000000000000010 (twin.contoso.example, last seen 2026-01-16 00:00 UTC), 000000000000000000000000000000000000000f (twin.contoso.example, last seen 2026-01-15 00:00 UTC), 000000000000000000000000000000000000000e (twin.contoso.example, last seen 2026-01-14 00:00 UTC), 000000000000000000000000000000000000000d (twin.contoso.example, last seen 2026-01-13 00:00 UTC), and 3 more; give the id of one of them
-    machine_not_found: no machine in the inventory is called "ghost.fabrikam.example"; similar: 0000000000000000000000000000000000000014 (ghost.contoso.example, never seen)
-    machine_not_found: no machine in the inventory is called "nobody"
-    machine_not_found: no machine in the inventory is called "000000000000000000000000000000000000000"
-    machine_not_found: no machine in the inventory is called "4.2E+39"
-    machine_not_found: no machine in the inventory is called "\u{202e}odd"
+    machine_not_found: no machine of the tenant's list is called "ghost.fabrikam.example"; similar: 0000000000000000000000000000000000000014 (ghost.contoso.example, never seen)
+    machine_not_found: no machine of the tenant's list is called "nobody"
+    machine_not_found: no machine of the tenant's list is called "000000000000000000000000000000000000000"
+    machine_not_found: no machine of the tenant's list is called "4.2E+39"
+    machine_not_found: no machine of the tenant's list is called "\u{202e}odd"
     "#);
 }

@@ -166,8 +166,8 @@ impl<'a> PlanReport<'a> {
             (self.plan.count(Decision::Withheld), "removal withheld by the guard", "removals withheld by the guard"),
             (
                 self.plan.count(Decision::NotInInventory),
-                "that fails, since the inventory lacks the machine",
-                "that fail, since the inventory lacks the machine",
+                "that fails, since the tenant's list lacks the machine",
+                "that fail, since the tenant's list lacks the machine",
             ),
             (
                 u64::from(self.plan.operations.repeated),
@@ -290,7 +290,7 @@ impl<'a> PlanReport<'a> {
         if unlisted > 0 && self.calls.unlisted > 0 {
             let _written = write!(
                 text,
-                "The inventory lacks {}, to be tried last and apart, in {}",
+                "The tenant's list lacks {}, to be tried last and apart, in {}",
                 counted(unlisted, "machine", "machines"),
                 counted(self.calls.unlisted, "call", "calls"),
             );

@@ -15,7 +15,7 @@ use super::progress::elapsed_text;
 use super::reasons::{end_hint, end_text, obstacle, reason_code};
 use super::spent::{spent_name, spent_text};
 use crate::api::CallKind;
-use crate::call::is_disallowed_code;
+use crate::call::{asks_for_patience, is_disallowed_code, shows_outage};
 use crate::dispatch::{EndReason, Progress};
 use crate::model::Status;
 use crate::outside::{Outside, shown};
@@ -370,7 +370,7 @@ pub(in crate::report) fn error_hint(key: &ErrorKey) -> Option<&'static str> {
         (_, _, "not_applied") => {
             "look for an asset rule, or a tag set in the device's registry, that stands against it"
         }
-        (_, Some(408 | 409 | 421 | 423 | 425 | 460 | 499 | 500..), _) => {
+        (_, Some(status), _) if asks_for_patience(status) || shows_outage(status) => {
             "repeat these rows when the service works again (tagfleet check)"
         }
         _ => return None,

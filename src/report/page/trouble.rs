@@ -1,6 +1,7 @@
 //! When the service refused calls for quota, and when it failed.
 
 use super::span::Span;
+use crate::call::shows_outage;
 use crate::model::Bucket;
 use crate::store::CallRecord;
 
@@ -79,7 +80,7 @@ impl Trouble {
 /// Whether the service, or the way to it, failed. What we gave up ourselves says nothing of it.
 fn is_failure(call: &CallRecord) -> bool {
     match call.http_status {
-        Some(status) => status == 408 || status >= 500,
+        Some(status) => shows_outage(status),
         None => {
             call.ended.is_some()
                 && call.verdict.as_ref().is_some_and(|verdict| !matches!(verdict.as_str(), "abandoned" | "lost"))

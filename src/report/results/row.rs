@@ -3,15 +3,12 @@
 use std::borrow::Cow;
 
 use crate::input::RESULT_COLUMNS;
+use crate::model::row_code::{
+    CHANGED_SINCE, MACHINE_NOT_FOUND, MAY_BE_CHANGED_SINCE, NOT_IN_INVENTORY, UNKNOWN_BEFORE,
+};
 use crate::model::{Held, OperationId, Status};
-use crate::store::{CHANGED_SINCE, MAY_BE_CHANGED_SINCE, StoredChunk, StoredOperation};
+use crate::store::{StoredChunk, StoredOperation};
 
-/// The code of what `undo` leaves because nobody knows what to go back to.
-const UNKNOWN_BEFORE: &str = "unknown_before";
-/// The code of a name that is nobody's.
-const MACHINE_NOT_FOUND: &str = "machine_not_found";
-/// The code of a machine that was not tried, since the inventory lacks it.
-const NOT_IN_INVENTORY: &str = "not_in_inventory";
 /// The service's code for a machine that it does not know; a bulk call that is refused for one may bear another status.
 const RESOURCE_NOT_FOUND: &str = "ResourceNotFound";
 /// The code of a 404 that gives none.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
+use crate::model::row_code::BEYOND_LIMIT;
 use crate::model::{AnswerFacts, Change, Held, MachineId, OperationId, Status, TagNumber};
 
 /// The number of a tenant and app in the database.
@@ -58,12 +59,6 @@ impl RunState {
         matches!(self, Self::Preparing | Self::Running | Self::Revisited)
     }
 }
-
-/// The code of what was left because somebody had changed it since.
-pub(crate) const CHANGED_SINCE: &str = "changed_since";
-
-/// The code of what was done, and what a later run may have changed since: nobody knows until a list shows it.
-pub(crate) const MAY_BE_CHANGED_SINCE: &str = "may_be_changed_since";
 
 /// How far an operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -316,7 +311,7 @@ pub(crate) struct SettledOperation {
 impl SettledOperation {
     /// Whether the limit leaves it out.
     pub(in crate::store) fn is_beyond_limit(&self) -> bool {
-        matches!(self.reason, Some(("beyond_limit", _)))
+        matches!(self.reason, Some((BEYOND_LIMIT, _)))
     }
 }
 

@@ -12,13 +12,17 @@ pub(crate) use self::succession::CarriedOperation;
 use self::succession::{WAS_REFUSED, note_history};
 use super::rows::{RUN_COLUMNS, read_run};
 use super::work::read_operation_change;
+use crate::model::row_code::{
+    BEYOND_LIMIT, CHANGED_SINCE, INVENTORY_NOT_READ, MACHINE_AMBIGUOUS, MACHINE_NOT_FOUND, MAY_BE_CHANGED_SINCE,
+    UNDONE, WAITS_FOR_ADD,
+};
 use crate::model::{Held, MachineId, MayHold, Operation, OperationId};
 use crate::store::access::identity::host_name;
 use crate::store::engine::sql::params;
 use crate::store::forms::attempt::AttemptKey;
 use crate::store::forms::encoding::read_held;
 use crate::store::forms::run::{
-    AccountKey, MAY_BE_CHANGED_SINCE, OperationState, RunKey, RunState, SettledOperation, StoredRun, UNDO_PREFIX,
+    AccountKey, OperationState, RunKey, RunState, SettledOperation, StoredRun, UNDO_PREFIX,
 };
 use crate::store::slots::overtaken::{OpenCounts, open_operations};
 use crate::store::{Reader, Store, StoreError};
@@ -72,7 +76,7 @@ pub(crate) struct DecidedAnew {
 }
 
 /// The codes of operations on machines that are but names.
-const NAMELESS: [&str; 2] = ["machine_not_found", "machine_ambiguous"];
+const NAMELESS: [&str; 2] = [MACHINE_NOT_FOUND, MACHINE_AMBIGUOUS];
 
 impl KnownOperation {
     /// Whether the run has done it, and a later one may have changed it since.
@@ -240,8 +244,10 @@ impl Store {
                     params![run.0, OperationState::Pending.number(), OperationState::Unknown.number()],
                 )?;
                 transaction.execute(
-                    "UPDATE operation SET state = ?2, finished_at = NULL, error_code = NULL, error_message = NULL
-                     WHERE run_key = ?1 AND state = ?3 AND error_code = 'waits_for_add' AND guard IS NOT NULL",
+                    &format!(
+                        "UPDATE operation SET state = ?2, finished_at = NULL, error_code = NULL, error_message = NULL
+                         WHERE run_key = ?1 AND state = ?3 AND error_code = '{WAITS_FOR_ADD}' AND guard IS NOT NULL"
+                    ),
                     params![run.0, OperationState::Pending.number(), OperationState::NotAttempted.number()],
                 )?;
                 Ok(())
@@ -263,10 +269,12 @@ impl Store {
                 // It was refused, and not merely left.
                 transaction.execute("UPDATE operation SET state = 3 WHERE run_key = ?1 AND state = 6", [run.0])?;
                 transaction.execute(
-                    "UPDATE operation SET state = ?2, error_code = 'undone',
-                         error_message = 'the run was undone before this row was reached'
-                     WHERE run_key = ?1 AND (state = 0 OR (state = ?2 AND ambiguous = 0
-                         AND error_code IN ('beyond_limit', 'inventory_not_read', 'waits_for_add')))",
+                    &format!(
+                        "UPDATE operation SET state = ?2, error_code = '{UNDONE}',
+                             error_message = 'the run was undone before this row was reached'
+                         WHERE run_key = ?1 AND (state = 0 OR (state = ?2 AND ambiguous = 0
+                             AND error_code IN ('{BEYOND_LIMIT}', '{INVENTORY_NOT_READ}', '{WAITS_FOR_ADD}')))"
+                    ),
                     params![run.0, OperationState::NotAttempted.number()],
                 )?;
                 // Nobody is to feed back what was taken back.
@@ -302,11 +310,11 @@ impl Store {
     pub(crate) async fn leave_overwritten(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
-                let mut leave = transaction.prepare_cached(
-                    "UPDATE operation SET state = ?3, http_status = NULL, error_code = 'changed_since', request_id = NULL,
+                let mut leave = transaction.prepare_cached(&format!(
+                    "UPDATE operation SET state = ?3, http_status = NULL, error_code = '{CHANGED_SINCE}', request_id = NULL,
                          after = NULL, error_message = 'a later run has changed it since, so it is left as it is'
-                     WHERE run_key = ?1 AND operation_number = ?2",
-                )?;
+                     WHERE run_key = ?1 AND operation_number = ?2"
+                ))?;
                 for operation in operations {
                     note_history(transaction, run, run, operation, "state = 1")?;
                     leave.execute(params![run.0, operation.0, OperationState::NotAttempted.number()])?;

@@ -1,11 +1,12 @@
 //! What a run still has to send.
 
+use crate::model::row_code::{CHANGED_SINCE, MAY_BE_CHANGED_SINCE, UNKNOWN_BEFORE, WAITS_FOR_ADD};
 use crate::model::{Change, MachineId, Operation, OperationId, Tag, TagAction};
 use crate::store::engine::sql::{Row, SqlError, params};
 use crate::store::forms::encoding::{
     CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, damaged, kind_number, timestamp,
 };
-use crate::store::forms::run::{CHANGED_SINCE, MAY_BE_CHANGED_SINCE, OperationState, RunKey};
+use crate::store::forms::run::{OperationState, RunKey};
 use crate::store::forms::work_item::{
     Doubt, Guards, RemovesWithoutAdds, SentBefore, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
 };
@@ -13,7 +14,7 @@ use crate::store::{Store, StoreError};
 
 /// Why an undo leaves an operation as it is, so that nothing waits for it. Where a later run has taken away what another is to
 /// add, its machine has neither, and removes wait all the same.
-const LEFT_BY_UNDO: &str = "'changed_since', 'unknown_before'";
+const LEFT_BY_UNDO: [&str; 2] = [CHANGED_SINCE, UNKNOWN_BEFORE];
 /// Why a remove is left out with its add that a later run has made otherwise: whoever did it alone would leave the machine with
 /// neither.
 const ADD_WAS_LEFT: &str = "a later run has changed the tag that this machine was to get first, so none is removed";
@@ -184,23 +185,24 @@ impl Store {
                  SELECT 1 FROM operation AS addition INDEXED BY operation_guard
                  WHERE addition.run_key = ?1 AND addition.guard = operation.guard
                      AND addition.change_kind = {CHANGE_ADD_TAG} AND addition.state NOT IN ({}, {})
-                     AND NOT (addition.state = {} AND coalesce(addition.error_code, '') IN ({LEFT_BY_UNDO})
+                     AND NOT (addition.state = {} AND coalesce(addition.error_code, '') IN ({})
                          AND EXISTS (SELECT 1 FROM run WHERE run.run_key = ?1 AND run.kind = 'undo'))",
             OperationState::Succeeded.number(),
             OperationState::Unchanged.number(),
             OperationState::NotAttempted.number(),
+            LEFT_BY_UNDO.map(|code| format!("'{code}'")).join(", "),
         );
         let was_left = format!(
             "EXISTS (SELECT 1 FROM operation AS addition INDEXED BY operation_guard
                  WHERE addition.run_key = ?1 AND addition.guard = operation.guard
                      AND addition.change_kind = {CHANGE_ADD_TAG} AND addition.state = ?3
-                     AND addition.error_code = 'changed_since')"
+                     AND addition.error_code = '{CHANGED_SINCE}')"
         );
         self.writer
             .run_repeatable(1, move |transaction| {
                 let mut left_out = 0;
                 let reasons =
-                    [(CHANGED_SINCE, ADD_WAS_LEFT, was_left.as_str()), ("waits_for_add", ADD_WAS_NOT_MADE, "TRUE")];
+                    [(CHANGED_SINCE, ADD_WAS_LEFT, was_left.as_str()), (WAITS_FOR_ADD, ADD_WAS_NOT_MADE, "TRUE")];
                 for (code, message, condition) in reasons {
                     left_out += transaction.execute(
                         &format!(

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use super::later_writes;
 use super::overruling;
 use super::reading::{KnownTags, WITH_TAG, WRITE_COLUMNS, read_writes};
+use crate::model::row_code::CHANGED_SINCE;
 use crate::model::{Held, MachineId, MayHold, OperationId, Slot, Tag, is_retagging_of_all};
 use crate::store::engine::sql::{SqlError, Transaction, params};
 use crate::store::forms::attempt::AttemptKey;
@@ -55,11 +56,11 @@ impl Store {
                     last.get(&own.slot).is_some_and(|other| !(other.surely && other.wrote == own.wrote))
                 };
                 let overtaken = operations(transaction, run, &last, &[OperationState::Unchanged], is_overtaken)?;
-                let mut give_way = transaction.prepare_cached(
-                    "UPDATE operation SET state = ?3, after = NULL, error_code = 'changed_since',
+                let mut give_way = transaction.prepare_cached(&format!(
+                    "UPDATE operation SET state = ?3, after = NULL, error_code = '{CHANGED_SINCE}',
                          error_message = 'this was already set, and another run has changed it since, so it is left as it is'
-                     WHERE run_key = ?1 AND operation_number = ?2",
-                )?;
+                     WHERE run_key = ?1 AND operation_number = ?2"
+                ))?;
                 for operation in &overtaken {
                     give_way.execute(params![run.0, operation.0, OperationState::NotAttempted.number()])?;
                 }

@@ -78,13 +78,13 @@ fn everything_that_keeps_rows_from_being_sent_is_told() {
     let report = PlanReport { invalid_rows: 4, ..made.report(Duration::from_millis(1500), false) };
     insta::assert_snapshot!(report.text(), @r#"
     Plan for in.csv, 7 rows, on api.example:
-    3 changes, 1 already set, 2 left out by --limit, 1 that fails, since the inventory lacks the machine, 1 asked for more than once and done once, 4 rows in error and skipped, 1 row that fails, since its machine's name leads to none
+    3 changes, 1 already set, 2 left out by --limit, 1 that fails, since the tenant's list lacks the machine, 1 asked for more than once and done once, 4 rows in error and skipped, 1 row that fails, since its machine's name leads to none
               2 × add tag "New"
                   machine groups: Servers 1, none 1
                   platforms: Linux 1, none 1
               1 × set device value High
     Tags drive device groups: a machine whose tags change may move to another group, and with it who may see it and what is done to it.
-      row 5, line 6: no machine in the inventory is called "nobody"
+      row 5, line 6: no machine of the tenant's list is called "nobody"
     Calls: 3 (1 page of machines, 1 bulk call, 1 device value).
     Finished in about 1.5 s.
     "#);
@@ -97,7 +97,7 @@ fn machines_that_the_inventory_lacks_are_told_with_their_calls() {
     let lines: Vec<String> = made.text().lines().skip(5).map(str::to_owned).collect();
     insta::assert_snapshot!(lines.join("\n"), @"
     Tags drive device groups: a machine whose tags change may move to another group, and with it who may see it and what is done to it.
-    The inventory lacks 37 machines, to be tried last and apart, in 1 call, or up to 56 where the service does not know them either.
+    The tenant's list lacks 37 machines, to be tried last and apart, in 1 call, or up to 56 where the service does not know them either.
     Calls: 3 (1 page of machines, 2 bulk calls).
     Finished in about 1.5 s.
     ");

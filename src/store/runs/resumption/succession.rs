@@ -1,5 +1,6 @@
 //! A successor in the place of a run: what of the run goes over into the new form of its input.
 
+use crate::model::row_code::BEYOND_LIMIT;
 use crate::model::{Held, OperationId};
 use crate::store::engine::sql::{SqlError, Transaction, params};
 use crate::store::forms::run::{RunKey, RunState};
@@ -113,7 +114,7 @@ fn carry_operation(
                          (SELECT CASE operation.state WHEN 0 THEN 6 ELSE 3 END, http_status, error_code, error_message,
                               request_id FROM operation AS old WHERE {WAS_REFUSED})
                      WHERE run_key = ?3 AND operation_number = ?4
-                         AND (state = 0 OR state = 5 AND error_code = 'beyond_limit')
+                         AND (state = 0 OR state = 5 AND error_code = '{BEYOND_LIMIT}')
                          AND EXISTS (SELECT 1 FROM operation WHERE {WAS_REFUSED})"
                 ))?
                 .execute(params![from.0, old.0, to.0, new.0])?;

@@ -9,7 +9,7 @@ use super::RunContext;
 use super::carrying_out::{Run, RunOptions, rows_status};
 use super::claim::claim_by_name;
 use super::deciding_again::{DecidedRun, decide_again};
-use super::later::Asked;
+use super::later::AskedWhen;
 use super::planning::{PlanningOptions, end_reason, is_stale, refuse_too_many};
 use super::tenant::Tenant;
 use crate::api::Transport;
@@ -23,7 +23,7 @@ use crate::words::counted;
 
 /// How a run is gone on with.
 #[derive(Clone, Copy)]
-pub(super) struct GoingOn<'a> {
+pub(super) struct Resuming<'a> {
     /// Where its results go.
     pub(super) target: &'a ResultsTarget,
     /// How what is left is planned.
@@ -31,19 +31,19 @@ pub(super) struct GoingOn<'a> {
     /// How it is carried out.
     pub(super) options: &'a RunOptions,
     /// When it was asked for.
-    pub(super) asked: Asked,
+    pub(super) asked: AskedWhen,
     /// The run that it takes back, which must have been claimed: it is closed before anything is sent.
     pub(super) taken_back: Option<RunKey>,
 }
 
 /// Takes a run over, sends what is left of it, and answers every row.
-pub(super) async fn go_on<T: Transport>(
+pub(super) async fn resume_stored<T: Transport>(
     tenant: &Tenant<T>,
     stored: &StoredRun,
-    how: GoingOn<'_>,
+    how: Resuming<'_>,
     context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
-    let GoingOn { target, options, taken_back, .. } = how;
+    let Resuming { target, options, taken_back, .. } = how;
     let stored = &claim_by_name(tenant, stored, options.lock_wait, context).await?;
     let (key, id) = (stored.key, &stored.description.run_id);
     tenant.store.check_rows(stored).await?;
@@ -124,11 +124,11 @@ pub(super) fn nothing_left(
 async fn plan_and_ask<T: Transport>(
     tenant: &Tenant<T>,
     stored: &StoredRun,
-    how: GoingOn<'_>,
+    how: Resuming<'_>,
     calls: &mut ReadProgress,
     context: &mut RunContext,
 ) -> Result<Result<DecidedRun, EndReason>, CommandError> {
-    let GoingOn { planning, options, asked, .. } = how;
+    let Resuming { planning, options, asked, .. } = how;
     loop {
         let decided = match decide_again(tenant, stored, planning, asked, calls, context).await? {
             Ok(decided) => decided,
