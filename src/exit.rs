@@ -264,6 +264,8 @@ fn unwritable_hint(error: &io::Error) -> &'static str {
         io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => "name another file",
         io::ErrorKind::InvalidInput => "name another file; \"-o -\" writes to standard output",
         io::ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f unlimited)",
+        // Nobody reads the pipe.
+        io::ErrorKind::TimedOut | io::ErrorKind::BrokenPipe => "make room where it goes, or send it elsewhere",
         _ => "check the folder, its permissions and the room on the disk",
     }
 }

@@ -85,7 +85,7 @@ impl PlanningOptions {
             + if self.no_bulk { " --no-bulk" } else { "" }
     }
 
-    /// What the command must repeat that goes on with what this one began; what is fed back is the rest of a canary.
+    /// What the command must repeat that resumes what this one began; what is fed back is the rest of a canary.
     pub(crate) fn to_resume(&self) -> String {
         self.limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default()
     }

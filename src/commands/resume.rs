@@ -1,4 +1,4 @@
-//! `tagfleet resume`: goes on with an unfinished run; needs no file.
+//! `tagfleet resume`: resumes an unfinished run; needs no file.
 
 use std::collections::BTreeSet;
 

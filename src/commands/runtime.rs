@@ -24,7 +24,7 @@ const STANDING_STILL: usize = 2;
 const KEPT: Duration = Duration::from_hours(24 * 366);
 /// How long they may take to begin.
 const BEGINNING: Duration = Duration::from_secs(10);
-/// What a thread may use of the stack.
+/// What a thread may use of the stack, whatever the environment says (`RUST_MIN_STACK`).
 const STACK_BYTES: usize = 2 << 20;
 
 /// The runtime of this process.
@@ -38,7 +38,7 @@ pub(super) fn runtime() -> io::Result<Runtime> {
     let panicking = sender.clone();
     let hook = panic::take_hook();
     panic::set_hook(Box::new(move |_panic| drop(panicking.send(None))));
-    let began = Builder::new().spawn(move || drop(sender.send(Some(begin(workers)))));
+    let began = Builder::new().stack_size(STACK_BYTES).spawn(move || drop(sender.send(Some(begin(workers)))));
     let began = began.and_then(|_thread| receiver.recv().ok().flatten().unwrap_or_else(|| Err(no_thread())));
     panic::set_hook(hook);
     began

@@ -255,7 +255,7 @@ impl Signals {
 }
 
 /// Whether the process was started with `nohup` or the like. Only Linux tells that without unsafe code; elsewhere a
-/// terminal that goes away ends the run in order, and it can be gone on with.
+/// terminal that goes away ends the run in order, and it can be resumed.
 #[cfg(unix)]
 fn hang_up_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

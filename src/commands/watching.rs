@@ -42,7 +42,7 @@ const LONGEST_AFTER_INTERRUPT: Duration = Duration::from_secs(1);
 const SANDBOX_JOB_PREFIX: &str = "sandbox-";
 /// The job of whoever takes runs back, unless it is named: none of those that it takes back.
 const UNDO_JOB: &str = "undo";
-/// The job of whoever goes on with a run that nobody knows.
+/// The job of whoever resumes a run that nobody knows.
 const RESUME_JOB: &str = "resume";
 
 /// A command that can be watched.
@@ -359,7 +359,7 @@ impl Books {
         }
     }
 
-    /// The run that is gone on with: kind and input.
+    /// The run that is resumed: kind and input.
     async fn run(&self, run_id: Option<&str>) -> Option<(String, String)> {
         let reader = self.0.as_ref()?;
         if let Some(run_id) = run_id {

@@ -178,7 +178,7 @@ impl Dispatcher {
 
     /// Lets the removes go whose adds were read back, and leaves out the others that were held back.
     fn release_what_was_proven(&self) -> Option<Question> {
-        // What a bucket cannot do any more is for whoever goes on with the run.
+        // What a bucket cannot do any more is for whoever resumes the run.
         let held_back = self.sending.lanes.held_back(&self.stopping.closed());
         let is_due = !self.stopping.is_stopping() && !held_back.is_empty();
         is_due.then_some(Question::RemovesWithoutAdds(held_back, Doubt::Stays))

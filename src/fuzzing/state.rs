@@ -1,4 +1,4 @@
-//! A state database that somebody has damaged, as `runs`, `results` and a run that is gone on with read it.
+//! A state database that somebody has damaged, as `runs`, `results` and a run that is resumed read it.
 
 use std::io;
 use std::path::Path;
@@ -41,7 +41,7 @@ impl Streams for Unread {
     }
 }
 
-/// Does with the state whatever the program does, and says how many runs were seen, to be shown and to be gone on with.
+/// Does with the state whatever the program does, and says how many runs were seen, to be shown and to be resumed.
 fn look_into(directory: &Path) -> [usize; 2] {
     static RUNTIME: LazyLock<Runtime> =
         LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("a runtime"));
@@ -80,7 +80,7 @@ async fn show(reader: &Reader) -> usize {
     runs.len()
 }
 
-/// Reads what a run needs that is gone on with or undone, and asks for a call; says how many runs there are.
+/// Reads what a run needs that is resumed or undone, and asks for a call; says how many runs there are.
 async fn go_on(store: &Store) -> usize {
     let Ok(account) = store.account("tenant", "app").await else { return 0 };
     drop(store.recent_writes(account, HOST, Duration::from_mins(15)).await);

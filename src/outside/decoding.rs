@@ -192,12 +192,23 @@ fn number(text: &[Glyph], from: usize, digits: usize) -> Option<u32> {
     digits.filter(|_| from > 0).try_fold(0_u32, |number, digit| number.checked_mul(16)?.checked_add(digit?))
 }
 
-/// `&#x2F;`, `&#47;` and `&amp;`.
+/// `&#x2F;`, `&#47;` and `&amp;`. A number ends at its last digit, as browsers have it, also where no semicolon follows.
 fn entity(text: &[Glyph]) -> Option<(Meaning, usize)> {
-    let name = text.iter().skip(1).take(LONGEST_ENTITY_CHARACTERS);
-    let name: String = name.map(|glyph| glyph.character).take_while(|it| *it != ';').collect();
+    let name = text.iter().skip(1).take(LONGEST_ENTITY_CHARACTERS).map(|glyph| glyph.character);
+    let is_number = text.get(1).is_some_and(|glyph| glyph.character == '#');
+    let is_hexadecimal = text.get(2).is_some_and(|glyph| matches!(glyph.character, 'x' | 'X'));
+    let radix = if is_hexadecimal { 16 } else { 10 };
+    let is_of_number =
+        |place: usize, character: char| place == 0 || (place == 1 && is_hexadecimal) || character.is_digit(radix);
+    let is_of_name = |(place, character): &(usize, char)| {
+        if is_number { is_of_number(*place, *character) } else { *character != ';' }
+    };
+    let name: String = name.enumerate().take_while(is_of_name).map(|(_, character)| character).collect();
     let length = name.chars().count();
-    text.get(length + 1).filter(|glyph| glyph.character == ';')?;
+    let is_closed = text.get(length + 1).is_some_and(|glyph| glyph.character == ';');
+    if !is_closed && !is_number {
+        return None;
+    }
     let character = match &*name {
         "amp" => '&',
         "lt" => '<',
@@ -214,7 +225,7 @@ fn entity(text: &[Glyph]) -> Option<(Meaning, usize)> {
             number.ok().and_then(char::from_u32)?
         }
     };
-    Some((Meaning::Character(character), length + 2))
+    Some((Meaning::Character(character), length + 1 + usize::from(is_closed)))
 }
 
 /// The lines of a run, and its digits.

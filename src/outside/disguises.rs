@@ -25,7 +25,7 @@ fn percent(text: &str) -> String {
 pub(crate) type Encoding = (&'static str, fn(&str) -> String);
 
 /// Every way to write a text in which a secret is found; the first ones are those that others are often put over.
-pub(crate) const ENCODINGS: [Encoding; 29] = [
+pub(crate) const ENCODINGS: [Encoding; 31] = [
     ("plain", str::to_owned),
     ("percent", percent),
     ("JSON", |text| serde_json::to_string(text).expect("a text")),
@@ -41,6 +41,8 @@ pub(crate) const ENCODINGS: [Encoding; 29] = [
     ("long units", |text| each(text.chars(), |it| format!("\\U{:08x}", u32::from(it)))),
     ("octal", |text| each(text.bytes(), |byte| format!("\\{byte:03o}"))),
     ("HTML in hexadecimal", |text| each(text.chars(), |it| format!("&#X{:X};", u32::from(it)))),
+    ("HTML without semicolons", |text| each(text.chars(), |it| format!("&#{}", u32::from(it)))),
+    ("HTML in hexadecimal without semicolons", |text| each(text.chars(), |it| format!("&#x{:x}", u32::from(it)))),
     ("quoted printable", |text| each(text.bytes(), |byte| format!("={byte:02X}"))),
     ("quoted printable lines", |text| {
         each(text.chars(), |it| if it == '=' { "=3D".into() } else { format!("{it}=\r\n") })

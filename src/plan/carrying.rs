@@ -1,6 +1,6 @@
-//! What becomes of an outcome when its run is gone on with: the list of today and our own later writes decide.
+//! What becomes of an outcome when its run is resumed: the list of today and our own later writes decide.
 //!
-//! A run may be gone on with hours later, with a file that was edited meanwhile, beside other runs that wrote to the same
+//! A run may be resumed hours later, with a file that was edited meanwhile, beside other runs that wrote to the same
 //! machines. So an outcome is never simply believed again: one that is contradicted is sent again, and one of which it is
 //! not known what became of it is asked for, whatever the list shows.
 
@@ -19,7 +19,7 @@ pub(crate) struct Today {
     pub written_later: Option<Held>,
 }
 
-/// What becomes of an operation when its run is gone on with.
+/// What becomes of an operation when its run is resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carried {
     /// Its outcome stands.
@@ -40,7 +40,7 @@ pub(crate) struct EarlierOutcome {
 }
 
 impl Plan {
-    /// Takes the outcomes of the run that is gone on with into the plan, by the numbers of its operations, and says what
+    /// Takes the outcomes of the run that is resumed into the plan, by the numbers of its operations, and says what
     /// becomes of each. The guard, of a list of so many machines, and the limit count what is still to be changed.
     pub(crate) fn carry(
         &mut self,

@@ -17,13 +17,13 @@ pub(crate) enum Decision {
     Withheld,
     /// It removes a tag from a machine that was to get another first, and the row that says which is in error.
     AddInError,
-    /// Of an undo, or of a run that is gone on with: somebody has changed it since.
+    /// Of an undo, or of a run that is resumed: somebody has changed it since.
     ChangedSince,
     /// The same where nobody knows whether somebody has.
     MayBeChangedSince,
     /// Of an undo: nobody knows what was there before.
     UnknownBefore,
-    /// Of a run that is gone on with: its outcome stands.
+    /// Of a run that is resumed: its outcome stands.
     Kept,
 }
 

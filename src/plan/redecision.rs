@@ -1,4 +1,4 @@
-//! What becomes of an operation of a run that is gone on with as it is stored, without its input.
+//! What becomes of an operation of a run that is resumed as it is stored, without its input.
 
 use super::carrying::{Carried, Earlier, Today, carried, is_contradicted};
 use super::changes::{Decision, UnlistedPolicy};

@@ -34,12 +34,12 @@ pub(crate) struct ApplyOrder {
     pub(crate) planning: PlanningOptions,
     /// How it is carried out.
     pub(crate) run: RunOptions,
-    /// Whether it may go on with an unfinished run.
+    /// Whether it may resume an unfinished run.
     pub(crate) joins: bool,
 }
 
 impl ApplyOrder {
-    /// How an unfinished run of the same command is gone on with.
+    /// How an unfinished run of the same command is resumed.
     pub(super) const fn resuming(&self) -> Resuming<'_> {
         Resuming {
             target: &self.target,
@@ -129,7 +129,7 @@ impl<'a, T: Transport> Application<'a, T> {
         Ok(candidates.into_iter().find(|candidate| candidate.run.description.input_digest == self.input_digest))
     }
 
-    /// Asks for the plan and stores it as a run that may begin: a new one, or the one that it goes on with. `None` when the
+    /// Asks for the plan and stores it as a run that may begin: a new one, or the one that it resumes. `None` when the
     /// plan has waited for too long on the way.
     pub(super) async fn begin(
         &mut self,
@@ -215,7 +215,7 @@ impl<'a, T: Transport> Application<'a, T> {
         Ok((!is_overtaken).then(|| (key, unfinished.run.description.run_id.clone())))
     }
 
-    /// Asks whether what is planned may be done, or says what will be gone on with.
+    /// Asks whether what is planned may be done, or says what will be resumed.
     async fn consent(
         &self,
         planned: &Planned,
@@ -277,13 +277,13 @@ impl<'a, T: Transport> Application<'a, T> {
     }
 }
 
-/// Says that a run is gone on with whose rows are not selected again.
+/// Says that a run is resumed whose rows are not selected again.
 pub(super) fn keeps_rows(unfinished: &UnfinishedRun) -> String {
     let id = &unfinished.run.description.run_id;
     format!("Run {id} of the same command is unfinished, and its rows are kept (--fresh starts a new one).")
 }
 
-/// Says that a run is gone on with.
+/// Says that a run is resumed.
 fn joins(unfinished: &UnfinishedRun, changes: u64) -> String {
     format!(
         "Resuming run {}, started {}: {} (--fresh starts a new one).",

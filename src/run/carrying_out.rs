@@ -260,9 +260,9 @@ impl<T: Transport> Run<'_, T> {
         };
         let copy = self.tenant.store.copy_of_run().await;
         match (copy, harm.is_some_and(StoreError::is_damage)) {
-            // Nothing can be gone on with where the state is harmed.
+            // Nothing can be resumed where the state is harmed.
             (Some(copy), true) => self.write_from(&copy, context).await.map(|(run, totals, _open)| (run, totals, 0)),
-            // What was stored last is gone there, and known here; the run is gone on with from what is left of it.
+            // What was stored last is gone there, and known here; the run is resumed from what is left of it.
             (Some(copy), false) if harm.is_some_and(StoreError::is_loss_of_commits) => {
                 let open = match self.tenant.store.run_by_id(self.id).await {
                     Ok(run) => self.tenant.store.open_operations(run.key).await?,
@@ -274,7 +274,7 @@ impl<T: Transport> Run<'_, T> {
                 (Err(ResultsError::Store(error)), Some(copy)) if error.is_damage() => {
                     self.write_from(&copy, context).await.and(Err(error.into()))
                 }
-                // It knows the same, and the state is gone on with once it is back.
+                // It knows the same, and the state is resumed once it is back.
                 (Err(ResultsError::Store(away)), Some(copy)) => {
                     if harm.is_none() {
                         let why = shown(&causes(&away));

@@ -41,7 +41,7 @@ pub(crate) struct RunContext {
     pub(crate) repeated_options: String,
     /// The same of those that call the service: how to sign in, and where, and how it is planned.
     pub(crate) calling_options: String,
-    /// The same of the one that goes on with the run, besides.
+    /// The same of the one that resumes the run, besides.
     pub(crate) resuming_options: String,
     /// Options that the command must repeat which feeds rows back, since they are written as they were read.
     pub(crate) reading_options: String,

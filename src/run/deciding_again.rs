@@ -90,16 +90,16 @@ pub(super) async fn decide_again<T: Transport>(
     let is_undo = stored.description.kind == RunKind::Undo;
     let (mut seen, mut decisions) = (Vec::with_capacity(known.len()), Vec::with_capacity(known.len()));
     for known in &known {
-        let listing = listing(&known.operation.machine, inventory.as_ref());
+        let in_list = in_list(&known.operation.machine, inventory.as_ref());
         // What was left to a later run stays that run's, also where nobody knows what had become of it; unless somebody asks
         // for it once more.
         let was_left = was_left(known);
         let is_wanted_again = was_left && asked == AskedWhen::Again && !is_undo;
         let is_kept = was_left && asked == AskedWhen::Before
-            || !known.state.is_open() && !may_be_decided_again(known, listing, guard, is_wanted_again);
+            || !known.state.is_open() && !may_be_decided_again(known, in_list, guard, is_wanted_again);
         if is_kept {
             run.unread += u64::from(known.error_code.as_deref() == Some(INVENTORY_NOT_READ));
-            seen.push((Held::Unknown, listing));
+            seen.push((Held::Unknown, in_list));
             decisions.push(Decision::Kept);
             continue;
         }
@@ -115,17 +115,17 @@ pub(super) async fn decide_again<T: Transport>(
             overruled: Overruled::No,
         };
         let (wish, today) = look_at(known, wish, inventory.as_ref(), &own.recent, &later);
-        seen.push((today.held, listing));
-        decisions.push(redecide(wish, today, listing, planning.settings.unlisted));
+        seen.push((today.held, in_list));
+        decisions.push(redecide(wish, today, in_list, planning.settings.unlisted));
     }
     hold_back_today(planning.settings, run.listed, &known, &seen, &mut decisions);
-    for (known, ((held, listing), decision)) in known.iter().zip(seen.into_iter().zip(decisions)) {
+    for (known, ((held, in_list), decision)) in known.iter().zip(seen.into_iter().zip(decisions)) {
         let found = inventory.as_ref().and_then(|inventory| found(&known.operation, inventory, &own.recent));
         let held = match (held, &inventory) {
             (Held::Unknown, Some(inventory)) => proven_today(&known.operation, inventory, &own.recent),
             (known, _) => known,
         };
-        run.note(known, held, found.unwrap_or_default(), listing, decision);
+        run.note(known, held, found.unwrap_or_default(), in_list, decision);
     }
     Ok(Ok(run))
 }
@@ -161,7 +161,7 @@ async fn look<T: Transport>(
 }
 
 impl DecidedRun {
-    fn note(&mut self, known: &KnownOperation, held: Held, found: MayHold, listing: InList, decision: Decision) {
+    fn note(&mut self, known: &KnownOperation, held: Held, found: MayHold, in_list: InList, decision: Decision) {
         if decision == Decision::Kept {
             return;
         }
@@ -181,7 +181,7 @@ impl DecidedRun {
             },
             before: (!was_sent).then_some(held),
             found: if was_sent { found } else { MayHold::NOTHING },
-            unlisted: listing == InList::Unlisted,
+            unlisted: in_list == InList::Unlisted,
         });
     }
 }
@@ -276,19 +276,19 @@ fn is_withheld(known: &KnownOperation) -> bool {
 
 /// Whether an outcome may be decided about again. What was left out for a reason that stays, or whose machine is but a name,
 /// is not, unless it is wanted again. What a guard has withheld only another guard lets go.
-fn may_be_decided_again(known: &KnownOperation, listing: InList, guard: Guard, is_wanted_again: bool) -> bool {
+fn may_be_decided_again(known: &KnownOperation, in_list: InList, guard: Guard, is_wanted_again: bool) -> bool {
     match earlier(known) {
         _ if known.is_of_nobody() => false,
         Earlier::NotSent | Earlier::FailedUnsent => {
             let machine = known.operation.machine.to_string();
             let is_left_out = is_wanted_again || is_left_out(known) || (guard.removals.is_some() && is_withheld(known));
-            is_left_out && (listing == InList::Listed || MachineId::from_hexadecimal(&machine).is_some())
+            is_left_out && (in_list == InList::Listed || MachineId::from_hexadecimal(&machine).is_some())
         }
         _ => true,
     }
 }
 
-fn listing(machine: &MachineId, inventory: Option<&Inventory>) -> InList {
+fn in_list(machine: &MachineId, inventory: Option<&Inventory>) -> InList {
     match inventory.map(|inventory| inventory.find(machine)) {
         None => InList::NotRead,
         Some(None) => InList::Unlisted,

@@ -1,4 +1,4 @@
-//! Going on with a run that was left: which one an input belongs to, and carrying the run into the input as it is now.
+//! Resuming a run that was left: which one an input belongs to, and carrying the run into the input as it is now.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub(super) fn is_of_input(run: &UnfinishedRun, path: &str) -> bool {
     run.run.description.input_path == path || run.earlier_paths.iter().any(|earlier| earlier == path)
 }
 
-/// A run that an input goes on with: what becomes of its operations today.
+/// A run that an input resumes: what becomes of its operations today.
 pub(super) struct Joined {
     run: RunKey,
     /// The operations of today by what they do.
@@ -188,7 +188,7 @@ impl Remembered {
     }
 }
 
-/// Stores the input as it is now in the place of the run that it goes on with.
+/// Stores the input as it is now in the place of the run that it resumes.
 pub(super) async fn carry_into(
     store: &Store,
     joined: &Joined,

@@ -1,4 +1,4 @@
-//! What makes two command lines one: by this, a run is found that the same command is to go on with.
+//! What makes two command lines one: by this, a run is found that the same command is to resume.
 
 use std::io::{self, Read};
 

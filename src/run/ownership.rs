@@ -22,7 +22,7 @@ pub(super) fn overlaps(declaration: &Declaration, in_force: &[DeclarationInForce
     faults.collect()
 }
 
-/// Refuses to go on with rules of which another file owns something now.
+/// Refuses to resume rules of which another file owns something now.
 pub(super) async fn refuse_owned_by_others<T: Transport>(
     tenant: &Tenant<T>,
     run: &StoredRun,

@@ -164,7 +164,7 @@ fn settled(
 /// The outcome of an operation that is not sent, whatever it is about.
 pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
     let (state, reason) = match decision {
-        // What stands is put into the place of this by whoever goes on with a run; why a name leads to no machine is known
+        // What stands is put into the place of this by whoever resumes a run; why a name leads to no machine is known
         // only where names are looked up.
         Decision::Change | Decision::Kept | Decision::Unresolved => return None,
         Decision::Unchanged => (OperationState::Unchanged, None),

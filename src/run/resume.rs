@@ -1,4 +1,4 @@
-//! Going on with an unfinished run that is named, or is the only one; needs no input.
+//! Resuming an unfinished run that is named, or is the only one; needs no input.
 
 use std::path::{Path, PathBuf};
 

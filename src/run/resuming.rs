@@ -1,4 +1,4 @@
-//! Going on with a run as it is stored, whoever wants that.
+//! Resuming a run as it is stored, whoever wants that.
 //!
 //! The run stays as it is, row by row. But before anything is sent, the list of today and our own later writes decide about each
 //! of its operations again, under the options of this invocation.
@@ -21,7 +21,7 @@ use crate::report::{Ending, ResultsTarget, tally};
 use crate::store::{RunKey, RunState, StoredRun};
 use crate::words::counted;
 
-/// How a run is gone on with.
+/// How a run is resumed.
 #[derive(Clone, Copy)]
 pub(super) struct Resuming<'a> {
     /// Where its results go.
@@ -48,7 +48,7 @@ pub(super) async fn resume_stored<T: Transport>(
     let (key, id) = (stored.key, &stored.description.run_id);
     tenant.store.check_rows(stored).await?;
     tenant.store.take_over(key).await?;
-    // What is gone on with is young from now on.
+    // What is resumed is young from now on.
     tenant.forget_old_runs(options.keep_runs, context).await?;
     if context.reading_options.is_empty()
         && let Some(last) = tenant.store.sessions(key).await?.pop()
@@ -102,7 +102,7 @@ fn never_read(stored: &StoredRun) -> CommandError {
     )
 }
 
-/// Says that there is nothing to go on with. A run ends as it had ended.
+/// Says that there is nothing to resume. A run ends as it had ended.
 pub(super) fn nothing_left(
     run: Option<&StoredRun>,
     text: &str,

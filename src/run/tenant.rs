@@ -206,7 +206,7 @@ impl<T: Transport> Tenant<T> {
         Err(CommandError::text(ExitStatus::InputRefused, message, Some(hint)))
     }
 
-    /// Refuses to go on with a run or to take one back where this process was the first to see that the state has lost a
+    /// Refuses to resume a run or to take one back where this process was the first to see that the state has lost a
     /// part of its history. Whoever wants to work with what is left says so by asking again.
     pub(super) fn refuse_loss(&self) -> Result<(), CommandError> {
         self.store.loss().map_or(Ok(()), |loss| Err(loss.clone().into()))

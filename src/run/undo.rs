@@ -58,7 +58,7 @@ pub(crate) struct UndoOrder {
     pub(crate) run: RunOptions,
 }
 
-/// Works out what takes the run back, asks, and does it; goes on with an earlier undo of it that was left.
+/// Works out what takes the run back, asks, and does it; resumes an earlier undo of it that was left.
 pub(crate) async fn undo<T: Transport>(
     tenant: &Tenant<T>,
     order: UndoOrder,
@@ -118,7 +118,7 @@ async fn take_back<T: Transport>(
     context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     let Claimed { key, id, read } = Box::pin(begin(tenant, order, undone, patience, context)).await?;
-    // Going on with it would do again what is being taken back.
+    // Resuming it would do again what is being taken back.
     tenant.store.close_run(undone.key).await?;
     let run =
         Run { tenant, key, id: &id, target: &order.target, options: &order.run, selected_from: None, account: None };

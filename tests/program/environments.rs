@@ -36,10 +36,11 @@ fn ends_in_order(ended: &Ended, status: i32, case: &str) {
 
 #[test]
 fn variables_that_make_no_sense_change_nothing() {
-    let table: [(&str, &[u8]); 18] = [
+    let table: [(&str, &[u8]); 19] = [
         ("TOKIO_WORKER_THREADS", b"x"),
         ("TOKIO_WORKER_THREADS", b"0"),
         ("RUST_MIN_STACK", b"1"),
+        ("RUST_MIN_STACK", b"99999999999999"),
         ("RUST_LOG", b"trace"),
         ("COLUMNS", b"0"),
         ("TERM", b""),

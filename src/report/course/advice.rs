@@ -1,6 +1,6 @@
 //! What to do at the end of a run: one thing, decided here for the text, the JSON object and whoever else tells it.
 //!
-//! A run that can go on is gone on with, for feeding its rows back would do again what is only waiting. Otherwise rows
+//! A run that can go on is resumed, for feeding its rows back would do again what is only waiting. Otherwise rows
 //! that were not done are fed back, after a look at why.
 
 use crate::model::Status;
@@ -33,12 +33,12 @@ pub(in crate::report) struct AdviceInput<'a> {
     pub(in crate::report) repeated_options: &'a str,
     /// What it must repeat where it feeds rows back.
     pub(in crate::report) reading_options: &'a str,
-    /// What it must repeat where it goes on with the run.
+    /// What it must repeat where it resumes the run.
     pub(in crate::report) resuming_options: &'a str,
     pub(in crate::report) sandbox: bool,
 }
 
-/// That a run is to be gone on with.
+/// That a run is to be resumed.
 pub(in crate::report) fn to_resume(run_id: &str, repeated_options: &str) -> Advice {
     Advice { first: None, command: format!("tagfleet resume {run_id}{repeated_options}") }
 }
@@ -48,7 +48,7 @@ pub(in crate::report) fn is_resuming(stored: &str) -> bool {
     split_advice(stored).1.starts_with("tagfleet resume ")
 }
 
-/// How a run said in the end that it is to be gone on with, where that holds for whoever must repeat these options, too.
+/// How a run said in the end that it is to be resumed, where that holds for whoever must repeat these options, too.
 pub(in crate::report) fn still_to_resume<'a>(stored: Option<&'a str>, repeated_options: &str) -> Option<&'a str> {
     stored.filter(|stored| is_resuming(stored) && stored.ends_with(repeated_options))
 }

@@ -23,9 +23,9 @@ pub(in crate::report) type Obstacle = (WaitCause, Option<Timestamp>);
 /// What there is to do once it is out of the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) enum Afterwards {
-    /// There is a run to go on with.
+    /// There is a run to resume.
     Resume,
-    /// Nothing was begun that could be gone on with.
+    /// Nothing was begun that could be resumed.
     TryAgain,
 }
 

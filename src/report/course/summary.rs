@@ -53,7 +53,7 @@ pub(crate) struct RunSummary<'a> {
     pub repeated_options: &'a str,
     /// Options that the command must repeat which feeds rows back; each with a blank before it.
     pub reading_options: &'a str,
-    /// What the one must repeat that goes on with the run.
+    /// What the one must repeat that resumes the run.
     pub resuming_options: &'a str,
     /// Whether it was a rehearsal.
     pub sandbox: bool,

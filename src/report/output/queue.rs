@@ -17,6 +17,8 @@ const MAXIMUM_WAITING_BYTES: usize = 1 << 20;
 const MAXIMUM_BYTES_BEFORE_BAR: usize = 1 << 16;
 /// How much is written at once, so that a slow reader is told from none.
 const PIECE_BYTES: usize = 4096;
+/// The stack of the thread that writes; the environment (`RUST_MIN_STACK`) might ask for more than there is.
+const WRITER_STACK_BYTES: usize = 1 << 20;
 /// How long a message may find nobody who reads before its author goes on without having seen it written.
 const MAXIMUM_PAUSE: Duration = Duration::from_secs(10);
 /// How long nothing may be read once somebody wants the process to end, or its work is done.
@@ -207,7 +209,7 @@ impl OutputQueue {
         state.queue.push_back(bytes.to_vec());
         if !state.has_writer {
             let (shared, stream) = (Arc::clone(&self.shared), Arc::clone(&self.stream));
-            let writer = thread::Builder::new().name("output".to_owned());
+            let writer = thread::Builder::new().name("output".to_owned()).stack_size(WRITER_STACK_BYTES);
             state.has_writer = writer.spawn(move || write_for_ever(&shared, &stream)).is_ok();
         }
         if state.has_writer {

@@ -241,7 +241,7 @@ async fn span(reader: &Reader, run: &StoredRun, sessions: &[RunSession]) -> Resu
     Ok(Span::new(from, to))
 }
 
-/// What to do next about a run that nobody is at: it is gone on with, or what it said itself in the end is to be done. Where
+/// What to do next about a run that nobody is at: it is resumed, or what it said itself in the end is to be done. Where
 /// another run has followed it, its files are not its own any more, or what was in them was fed back.
 fn next(
     details: &RunDetails,

@@ -80,7 +80,7 @@ impl Verdict {
 }
 
 impl Rows {
-    /// Of a run that ended before its first change, and that nobody can go on with.
+    /// Of a run that ended before its first change, and that nobody can resume.
     fn given_up(&self) -> (Tone, String) {
         let none = match self.all {
             1 => "its 1 row is not".to_owned(),

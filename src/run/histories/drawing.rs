@@ -374,7 +374,7 @@ impl Drawing {
         }
     }
 
-    /// A command whose run may be gone on with or taken back; mostly one of the latest.
+    /// A command whose run may be resumed or taken back; mostly one of the latest.
     fn run(&mut self) -> Label {
         let back = self.random.usize(0..self.runs.len().min(3));
         self.runs[self.runs.len() - 1 - back]

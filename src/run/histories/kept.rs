@@ -397,7 +397,7 @@ fn a_list_that_lags_behind_a_run_that_looked_at_nothing_is_no_reason_to_leave_wh
         [DeviceValue::Low, DeviceValue::Normal, DeviceValue::High].map(|to| file(&[(set(to), 0)]));
     let options = Options { no_inventory: true, ..Options::default() };
     let blind = Step::Command(Command { options, ..command(1, Deed::Apply(0), Fate::Undisturbed) });
-    // Nor when the undo is gone on with.
+    // Nor when the undo is resumed.
     holds_whenever_it_dies(&history, |fate| {
         let [second, third] = [2, 3].map(|label| apply(label, Fate::Undisturbed));
         let dying = Step::Command(command(4, Deed::Undo(3), fate));

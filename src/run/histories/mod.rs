@@ -17,7 +17,7 @@
 //! Each of these was true of a program whose simulations inside one run had long been green, and is mended:
 //! - After a kill, an edited file was joined: rows said `unchanged` by a list that did not show the first half yet, and
 //!   `succeeded` by the outcome of an earlier version of the file.
-//! - A run was gone on with a day later and nobody looked: what others had changed meanwhile was said to be so.
+//! - A run was resumed a day later and nobody looked: what others had changed meanwhile was said to be so.
 //! - When somebody set the clock, or the machine had started again, an own write of long ago outdid the list of today.
 //! - `{"message": "maintenance"}` under 200 was taken for the success of a whole bulk call; the removes followed.
 //! - A 504 that hid a change ended as `failed` or `not_attempted`, and undo left the change behind; so it did with what was
@@ -25,10 +25,10 @@
 //! - A bulk call that was refused for once with 431 failed all its machines without asking for any of them alone.
 //! - One machine with a rule against the change stopped every run with 4, one that made the service fail every run with 5.
 //! - Undoing the addition of a tag that was there in another case took it away.
-//! - A run whose machines could not be read was gone on with, did nothing, and ended with 0.
+//! - A run whose machines could not be read was resumed, did nothing, and ended with 0.
 //! - A remove was left out although the add that it waited for was proven a moment later.
 //! - Two processes at one run: a list that was older than the other's write was held against its outcome.
-//! - A run that was gone on with and interrupted before the list was read said `succeeded` of what a later run of ours had
+//! - A run that was resumed and interrupted before the list was read said `succeeded` of what a later run of ours had
 //!   undone.
 //! - An undo left what nobody else had changed where a list lagged behind an earlier run that had looked at nothing.
 

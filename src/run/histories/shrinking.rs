@@ -13,7 +13,7 @@ pub(super) fn shrink(history: &History, patience: Duration, fails: &mut dyn FnMu
     loop {
         let mut is_shorter = false;
         let mut place = 0;
-        // The list of candidates changes with each that is taken, so it is made again, and gone on with from the same place.
+        // The list of candidates changes with each that is taken, so it is made again, and continued from the same place.
         while let Some(candidate) = candidates(&best).into_iter().nth(place) {
             if Instant::now() > until {
                 return best;

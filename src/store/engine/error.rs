@@ -158,7 +158,7 @@ impl StoreError {
     }
 
     /// Whether what the database still holds is not to be believed, or cannot be read at all. A server that lacks commits of
-    /// ours is believed: it knows that it does, and what was doubted then says so of itself; the run is gone on with there.
+    /// ours is believed: it knows that it does, and what was doubted then says so of itself; the run is resumed there.
     pub(crate) fn is_damage(&self) -> bool {
         match self {
             Self::Emptied { .. }

@@ -215,7 +215,7 @@ UPDATE attempt SET bucket = 3 WHERE call_kind = 'bulk';
 ALTER TABLE account ADD COLUMN tag_calls_together_at INTEGER;
 ";
 
-/// A run notes for its report who sat at it and how that went, and of which kind the machine of each operation is.
+/// A run notes for its report who sat at it (in code: a session) and how that went, and of which kind the machine of each operation is.
 const VERSION_6: &str = "
 CREATE TABLE sitting (
     sitting_key INTEGER PRIMARY KEY,
@@ -277,7 +277,7 @@ const VERSION_9: &str = "
 ALTER TABLE sitting ADD COLUMN next TEXT;
 ";
 
-/// How a run's rows were read is kept for whoever goes on with it; and when somebody asked for it last, which may be long
+/// How a run's rows were read is kept for whoever resumes it; and when somebody asked for it last, which may be long
 /// before it was decided about.
 const VERSION_10: &str = "
 ALTER TABLE sitting ADD COLUMN reading_options TEXT NOT NULL DEFAULT '';

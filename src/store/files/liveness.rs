@@ -16,6 +16,8 @@ use crate::store::StoreError;
 use crate::store::engine::file_names::LOCK_DIRECTORY;
 use crate::store::engine::sql::{Column, Value};
 
+/// The stack of the thread that looks after it; the environment (`RUST_MIN_STACK`) might ask for more than there is.
+const KEEPER_STACK_BYTES: usize = 1 << 20;
 /// How often a process looks after its file.
 const LOOK_AFTER: Duration = Duration::from_millis(500);
 /// How long a file that others have put there may be free before its owner is believed to be dead.
@@ -94,6 +96,7 @@ impl OwnLock {
         // By real time and on a thread of its own: neither a busy runtime nor a paused clock must keep it from looking.
         std::thread::Builder::new()
             .name("lock keeper".to_owned())
+            .stack_size(KEEPER_STACK_BYTES)
             .spawn(move || keeper.look_after(&ended))
             .map_err(failed)?;
         Ok(Self { file, _keeper: alive })

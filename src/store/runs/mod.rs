@@ -1,4 +1,4 @@
-//! Runs: written by [`storing`], told of by [`rows`] and [`notes`], gone on with by [`work`] and [`resumption`], kept from each
+//! Runs: written by [`storing`], told of by [`rows`] and [`notes`], resumed by [`work`] and [`resumption`], kept from each
 //! other by [`locks`]. What files of rules declared, and so own: [`declarations`].
 
 pub(super) mod declarations;

@@ -1,7 +1,7 @@
 //! What a run notes of itself for its report: in which sessions, under which quota, what was foretold, where the time went and
 //! why it ended; and of which group and platform the machine of each operation is.
 //!
-//! Nothing here decides anything, and a run goes on as well without it. What surprises: a command that goes on with a run is
+//! Nothing here decides anything, and a run goes on as well without it. What surprises: a command that resumes a run is
 //! a session of its own, and one whose process died has no end. The kinds of machines stand beside the operations, four
 //! bytes each in pieces of some thousand, since a column of theirs would be written a million times.
 

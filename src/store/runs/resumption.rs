@@ -1,4 +1,4 @@
-//! Going on with a run that somebody left: finding it, taking it over, and carrying it into a changed input.
+//! Resuming a run that somebody left: finding it, taking it over, and carrying it into a changed input.
 //!
 //! A run is identified by its operations and never by its rows' order. Where the input has changed, a successor is stored
 //! beside the run with the new rows, the operations that both know take with them what is decided to stand, and one
@@ -33,7 +33,7 @@ pub(crate) struct UnfinishedRun {
     pub run: StoredRun,
     /// Operations that are still to be sent, or whose outcome is unknown, and that no later run has written over.
     pub open: u32,
-    /// Paths of inputs that it was begun or gone on with, beside the latest.
+    /// Paths of inputs that it was begun or resumed, beside the latest.
     pub earlier_paths: Vec<String>,
     /// Whether these paths are those of this host: another may have other files there.
     pub has_our_paths: bool,
@@ -58,7 +58,7 @@ pub(crate) struct KnownOperation {
     pub error_code: Option<String>,
 }
 
-/// What is decided about an operation of a run that is gone on with.
+/// What is decided about an operation of a run that is resumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DecidedAnew {
     /// Its number.
@@ -232,7 +232,7 @@ impl Reader {
 }
 
 impl Store {
-    /// Makes a run ready to be gone on with: calls that its process never heard of may have taken effect, what is unknown
+    /// Makes a run ready to be resumed: calls that its process never heard of may have taken effect, what is unknown
     /// is to be sent again, and removes that waited for adds wait again. The run must have been claimed. What is unknown
     /// stays in doubt until an answer or a reading settles it.
     pub(crate) async fn take_over(&self, run: RunKey) -> Result<(), StoreError> {
@@ -324,7 +324,7 @@ impl Store {
             .await
     }
 
-    /// Stores what is decided about operations of a run that is gone on with. What they did is kept. The run must have
+    /// Stores what is decided about operations of a run that is resumed. What they did is kept. The run must have
     /// been claimed.
     pub(crate) async fn decide_anew(&self, run: RunKey, decided: Vec<DecidedAnew>) -> Result<(), StoreError> {
         let now = self.clock.wall_time().as_microsecond();

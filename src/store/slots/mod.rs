@@ -1,6 +1,6 @@
 //! What runs made of slots: the tags of machines, and their device values.
 //!
-//! Rows come and go while a run is gone on with, and a slot outlives them: the first `before` and the last `after` of the
+//! Rows come and go while a run is resumed, and a slot outlives them: the first `before` and the last `after` of the
 //! run belong to it, those of calls in flight and of rows that were dropped since included. Writes are ordered by their
 //! attempts, which are numbered as they are let through, and never by a wall clock, which may be set.
 

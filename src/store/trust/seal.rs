@@ -1,7 +1,7 @@
 //! The seal: a small file beside the database that says what the whole of it was like when a process last left it in order.
 //!
 //! `SQLite` notices damage where it breaks the structure of a page. A bit that changes within a text or a number is read as if it
-//! had been stored so, and a run that is gone on with would send it. So whoever leaves the database in one file writes down
+//! had been stored so, and a run that is resumed would send it. So whoever leaves the database in one file writes down
 //! how many commits that holds, its length and a checksum; whoever opens it next, and finds as many commits and no journal,
 //! compares them. What surprises: the file is read by the engine's own handle, since whoever closes another one gives up all
 //! locks of this process on it.

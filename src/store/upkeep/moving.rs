@@ -282,7 +282,7 @@ mod tests {
         place
     }
 
-    /// That the state is there as it was made: its run may be gone on with, and its call counts.
+    /// That the state is there as it was made: its run may be resumed, and its call counts.
     async fn check(place: &StatePlace) {
         let reader = place.read().await.expect("an answer").expect("a state");
         let run = reader.run_by_id("first").await.expect("the run");

@@ -51,7 +51,7 @@ const COUNTS_NOWHERE: &str =
 /// What must hold of a run that may be deleted, in order.
 const IS_DEAD: &str = "process_key IN (SELECT process_key FROM process WHERE ended = 1)";
 /// The same where that is because of its age. It was left alone for long enough, and so was every earlier run of its account:
-/// whoever goes on with one of those, or takes it back, must know what was asked for later.
+/// whoever resumes one of those, or takes it back, must know what was asked for later.
 const IS_OLD: &str = "last_activity_at < ?1 AND NOT EXISTS (SELECT 1 FROM run AS earlier
     WHERE earlier.account_key = run.account_key AND earlier.run_key < run.run_key AND earlier.state NOT IN (?2, ?3)
         AND (earlier.last_activity_at >= ?1

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Changes values and tags of all three machines, has the first command after that be killed or not, others change the same, and
-/// whoever goes on with the run does that so many minutes later.
+/// whoever resumes the run does that so many minutes later.
 fn changed_by_others(fate: Fate, minutes: u64, is_undo: bool, goes_on: Deed) -> Vec<Step> {
     let wishes = [set(DeviceValue::Low), add("new"), remove("old")];
     let rows: Vec<_> = (0..3).flat_map(|machine| wishes.clone().map(|wish| (wish, machine))).collect();

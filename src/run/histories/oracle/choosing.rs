@@ -34,7 +34,7 @@ pub(super) struct Choosing<'a> {
 impl Choosing<'_> {
     /// Why a call is about somebody whom no command of its run has meant.
     fn touched_unmeant(&self, told: &Told, write: &CallStory<'_>) -> Option<String> {
-        // Who names the rows of a whole file is held to them elsewhere; who goes on with a run that nobody knows says nothing.
+        // Who names the rows of a whole file is held to them elsewhere; who resumes a run that nobody knows says nothing.
         let chooses = |saying: &Told| saying.deed.orders().is_some() || saying.options.choice.is_some();
         let mut sayings = self.case.sayings(told).peekable();
         sayings.peek()?;
@@ -57,7 +57,7 @@ impl Choosing<'_> {
         let began_it = self.case.sayings(told).all(|saying| saying.number == told.number);
         let is_over = matches!(told.end, End::Exited(0 | 1 | 10));
         let chooses = told.deed.orders().is_some() || told.options.choice.is_some();
-        // A run of the same name may be gone on with of which nobody outside knows.
+        // A run of the same name may be resumed of which nobody outside knows.
         if !began_it || !is_over || !chooses || matches!(told.deed, Deed::Resume(_)) || told.had_company {
             return None;
         }

@@ -83,7 +83,7 @@ fn unexplained(case: &Case<'_>, told: &Told, status: u8) -> Option<String> {
     match status {
         0 | 1 | 3 => None,
         10 if is_verify => None,
-        // A run that cannot be gone on with or taken back: by its name, which is wrong or nobody's.
+        // A run that cannot be resumed or taken back: by its name, which is wrong or nobody's.
         2 if matches!(told.deed, Deed::Resume(_) | Deed::Undo(_)) => None,
         4 if nobody_is_listed || all_are_refused => None,
         6 if has_company => None,
@@ -177,7 +177,7 @@ fn rows_are_all_there(
     }
 }
 
-/// Whether the command may have gone on with a run that keeps the rows which it selected when it began.
+/// Whether the command may have resumed a run that keeps the rows which it selected when it began.
 fn keeps_rows(case: &Case<'_>, told: &Told) -> bool {
     let began_it =
         case.beginning_of(told.run.as_deref().unwrap_or_default()).is_some_and(|it| it.number == told.number);

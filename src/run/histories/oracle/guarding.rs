@@ -46,7 +46,7 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
     let done = removals_in(told, |row| row.status == "succeeded");
     perhaps.extend(done.into_iter().filter(|slot| was_in_flight(case, told, writes, slot)));
     let is_too_much = of_removals.is_some_and(|bound| !allows(bound, withheld.union(&perhaps).count(), fewest));
-    // Who goes on with a run without a guard of its own leaves what another has withheld.
+    // Who resumes a run without a guard of its own leaves what another has withheld.
     let has_decided =
         (began_it || (of_removals.is_some() && told.rules.is_none())) && matches!(told.end, End::Exited(0 | 1));
     if has_decided && goes_whole && !withheld.is_empty() && !is_too_much {

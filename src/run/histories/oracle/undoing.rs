@@ -32,7 +32,7 @@ pub(super) fn judge(case: &Case<'_>, told: &Told, writes: &[CallStory<'_>], note
     }
 }
 
-/// Which command's run it takes back: by an undo of its own, or as it goes on with one that had not come to its end.
+/// Which command's run it takes back: by an undo of its own, or as it resumes one that had not come to its end.
 fn taken_back(case: &Case<'_>, told: &Told) -> Option<Label> {
     match told.deed {
         Deed::Undo(label) => Some(label),
@@ -102,7 +102,7 @@ impl Undoing<'_> {
                 let without = self.without_forms_of_others(slot, first, &now);
                 let is_good = good.iter().any(|content| alike(content, &now) || alike(content, &without));
                 let (code, status) = row.map_or(("", ""), |row| (row.code.as_str(), row.status.as_str()));
-                // What was asked for since the undo goes before it where it is merely gone on with.
+                // What was asked for since the undo goes before it where it is merely resumed.
                 let is_asked_now = matches!(self.told.deed, Deed::Undo(_));
                 if is_asked_now
                     && code == "changed_since"
@@ -310,7 +310,7 @@ impl Undoing<'_> {
             .filter(|told| told.number <= sight.command && self.case.is_of_run(told.number, self.undone))
             .any(|told| match &told.file {
                 Some((_, rows)) if told.deed.orders().is_none() => rows.iter().any(is_about),
-                // Who goes on with a run asks for nothing else; of everything else no rows say what it asks for.
+                // Who resumes a run asks for nothing else; of everything else no rows say what it asks for.
                 _ => !matches!(told.deed, Deed::Resume(_)),
             })
     }

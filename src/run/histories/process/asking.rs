@@ -77,7 +77,7 @@ impl Process {
         }
     }
 
-    /// The guards of the command line; whoever goes on with a run has none.
+    /// The guards of the command line; whoever resumes a run has none.
     fn guard(&self) -> Guard {
         let share =
             |bound: crate::run::histories::history::Bound| Bound::Share { percent: bound.percent, count: bound.count };
