@@ -8,7 +8,7 @@ mod rate;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
@@ -90,6 +90,16 @@ pub(crate) enum ClockError {
     BootId(#[source] std::io::Error),
 }
 
+/// What the machine's clock shows. One that is wrong by thousands of years shows the last time that can be written.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX)
+}
+
+/// Whether a clock shows a time that no state can hold: times are kept in microseconds, of which 16 digits reach to the year 2286.
+pub(crate) fn is_beyond_all_books(now: Timestamp) -> bool {
+    !(0..10_i64.pow(16)).contains(&now.as_microsecond())
+}
+
 /// The machine's own clocks.
 #[derive(Debug)]
 pub(crate) struct SystemClock {
@@ -114,7 +124,7 @@ impl Clock for SystemClock {
     }
 
     fn wall_time(&self) -> Timestamp {
-        Timestamp::now()
+        now()
     }
 
     fn boot_id(&self) -> &BootId {

@@ -6,6 +6,7 @@
 mod change;
 mod device_value;
 mod held;
+pub(crate) mod identity;
 mod machine;
 mod machine_record;
 mod outcome;

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use jiff::Timestamp;
 use tokio::runtime::Handle;
 
 use super::audience::{Audience, audience, interrupted, show_error, typed, with_origin};
@@ -18,6 +17,7 @@ use super::{
 };
 use crate::api::sign_in::warn_if_readable_by_everybody;
 use crate::cli::{Cli, Command, Mistyped, Refusal, StateAuth, message_and_hint};
+use crate::clock;
 use crate::config::{ConfigError, state_place};
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::logging;
@@ -27,7 +27,7 @@ use crate::store::StatePlace;
 /// Runs the command that was typed and says how the process is to end. Whatever goes wrong has been shown.
 pub(super) fn run(cli: Cli, runtime: &Handle, audience: &OnceLock<Audience>) -> ExitStatus {
     let invocation =
-        Invocation { started_at: Timestamp::now(), input: cli.command.input().map(|input| input_name(&input.input)) };
+        Invocation { started_at: clock::now(), input: cli.command.input().map(|input| input_name(&input.input)) };
     let screen = Screen::new(cli.general.color, cli.general.quiet)
         .with_line_format(cli.general.log_format)
         .with_invocation(invocation);
@@ -74,10 +74,25 @@ pub(super) fn refuse(refusal: Refusal) -> ExitStatus {
     ExitStatus::Usage
 }
 
+/// Whoever kept such a time could not read it again.
+fn refuse_impossible_time() -> Result<(), CommandError> {
+    let now = clock::now();
+    if !clock::is_beyond_all_books(now) {
+        return Ok(());
+    }
+    let message = format!("this computer's clock shows the year {}", now.strftime("%Y"));
+    Err(CommandError::text(
+        ExitStatus::Usage,
+        message,
+        Some("set the clock right; states hold times from 1970 to 2286"),
+    ))
+}
+
 fn run_on(cli: Cli, runtime: &Handle, screen: &Screen) -> Result<ExitStatus, CommandError> {
     let cli = several::naming::with_own_names(cli, default_results::results_of_input);
     let general = &cli.general;
     named_files::check_time_zone()?;
+    refuse_impossible_time()?;
     let reserved = outputs::reserved(&cli);
     let (json, in_force) = (general.json, general.in_force.clone());
     let logging_screen = OnceCell::new();

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
-
 use super::context::CommandContext;
 use crate::cli::ReportOptions;
 use crate::exit::{CommandError, ExitStatus};
@@ -24,7 +22,7 @@ pub(super) async fn report(options: ReportOptions, command: CommandContext<'_>) 
     if let Some(target) = &target {
         target.check(&command.reserved.clone().with("the input", &run.input_path))?;
     }
-    let page = Page::of(&reader, &run.run_id, &general.repeated(), Timestamp::now()).await?;
+    let page = Page::of(&reader, &run.run_id, &general.repeated(), crate::clock::now()).await?;
     if to_standard_output {
         screen.data(&page.html())?;
         return Ok(ExitStatus::Done);

@@ -16,7 +16,7 @@ pub(super) async fn results(options: ResultsOptions, command: CommandContext<'_>
     let target = rows_target("results", options.output.as_deref(), general)?;
     let reader = command.reader_of(&options.run).await?;
     let run = reader.run_by_id(&options.run).await?;
-    reader.check_rows(&run).await?;
+    reader.check_books(&run).await?;
     let about = &run.description;
     let target = target.unwrap_or_else(|| ResultsTarget::file(PathBuf::from(format!("{}.results.csv", about.run_id))));
     target.check(&command.reserved.clone().with("the input", &about.input_path), &about.header)?;

@@ -5,8 +5,6 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::SystemTime;
 
-use jiff::Timestamp;
-
 use super::context::CommandContext;
 use super::default_results::results_of_input;
 use super::input::{input_name, named_encoding};
@@ -156,7 +154,7 @@ fn read_blocking(
     }
     let refused =
         |faults: Vec<Fault>| refuse_faults(&name, &faults, screen).err().unwrap_or_else(CommandError::cancelled);
-    let draft = Draft::read(text.trim_start_matches('\u{feff}'), Timestamp::now()).map_err(refused)?;
+    let draft = Draft::read(text.trim_start_matches('\u{feff}'), crate::clock::now()).map_err(refused)?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let (mut lookups, mut faults) = (Vec::new(), Vec::new());
     for order in draft.lookups() {
@@ -227,7 +225,7 @@ async fn exported_list(
                 .add_exported(&id, &columns, |position| row.cell(position))
                 .map_err(|error| unusable_list(&name, &error))?;
         }
-        Ok(ExportedList { name, machines, read_at: Timestamp::now(), quota })
+        Ok(ExportedList { name, machines, read_at: crate::clock::now(), quota })
     });
     reading.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?
 }

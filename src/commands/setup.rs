@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Zoned;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 use tokio::sync::watch;
 
 use super::confirm::Confirmation;
@@ -213,7 +213,7 @@ async fn tell_absences(mut absences: watch::Receiver<Option<Absence>>, state: Pa
         let absence = *absences.borrow_and_update();
         let since = absence.map(|absence| absence.since);
         if let Some(Absence { until, .. }) = absence.filter(|_| since != told) {
-            let until = clock_time(until, Timestamp::now(), &TimeZone::system());
+            let until = clock_time(until, crate::clock::now(), &TimeZone::system());
             screen.warning(&format!("cannot reach the state {}; waiting until {until}", shown(&state)));
         }
         told = since.or(told);

@@ -6,7 +6,6 @@ pub(crate) mod decision;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub(crate) mod guard;
-pub(crate) mod identity;
 pub(crate) mod isolation;
 pub(crate) mod limiting;
 pub(crate) mod operations;

@@ -16,13 +16,11 @@ use crate::model::{Change, Held, MachineId, MayHold, OperationId, Slot, TagActio
 use crate::plan::carrying::{Earlier, Today};
 use crate::plan::changes::{Decision, PlanSettings, held_today, proven_today};
 use crate::plan::guard::Guard;
-use crate::plan::identity::OperationsDigest;
 use crate::plan::limiting::{Weighed, hold_back};
 use crate::plan::recent::RecentWrites;
 use crate::plan::redecision::{InList, Overruled, StoredWish, redecide};
 use crate::store::{
-    AttemptKey, DecidedAnew, KnownOperation, NewRun, OperationState, RunKey, RunKind, RunState, Store, StoreError,
-    StoredRun,
+    AttemptKey, DecidedAnew, KnownOperation, OperationState, RunKey, RunKind, RunState, Store, StoredRun,
 };
 
 /// Operations that are changed in one transaction.
@@ -73,7 +71,7 @@ pub(super) async fn decide_again<T: Transport>(
     context: &mut RunContext,
 ) -> Result<Result<DecidedRun, ReadError>, CommandError> {
     let known = known_operations(&tenant.store, stored.key).await?;
-    refuse_altered(stored, &known)?;
+    stored.refuse_altered(&known.iter().map(|known| &known.operation).collect())?;
     let mut run = DecidedRun { is_asked_now: asked == AskedWhen::Again, ..DecidedRun::default() };
     // What a run says that was not concluded, it says of today: even where nothing is left, the list is looked at.
     if stored.state == RunState::Finished && !known.iter().any(|known| known.state.is_open() || is_left_out(known)) {
@@ -128,16 +126,6 @@ pub(super) async fn decide_again<T: Transport>(
         run.note(known, held, found.unwrap_or_default(), in_list, decision);
     }
     Ok(Ok(run))
-}
-
-/// Refuses a run whose operations are not those that were stored: a bit of them may have changed on the disk, and would be sent.
-fn refuse_altered(stored: &StoredRun, known: &[KnownOperation]) -> Result<(), StoreError> {
-    let StoredRun { description: NewRun { operations_digest, run_id, .. }, .. } = stored;
-    let mut found = OperationsDigest::default();
-    for known in known {
-        found.add(&known.operation);
-    }
-    if found.is_contradicted_by(operations_digest) { Err(StoreError::Altered(run_id.clone())) } else { Ok(()) }
 }
 
 /// The machines, if they are to be read, and what we wrote ourselves until then. A sandbox begins anew with each command; it

@@ -11,10 +11,10 @@ use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::{RecordCells, records};
+use crate::model::identity::{OperationsDigest, OrderedDigest};
 use crate::model::{Change, Held, MachineId, Operation, OperationId, ReferenceNumber, Request, Slot};
 use crate::plan::carrying::{Carried, Earlier, EarlierOutcome};
 use crate::plan::changes::{Decision, PlanSettings, outcome_today};
-use crate::plan::identity::{OperationsDigest, OrderedDigest};
 use crate::store::{
     CarriedOperation, KnownOperation, NewRun, OPERATIONS_AT_ONCE, OperationState, RunKey, RunKind, RunSlot, Store,
     StoredChunk, StoredRun, UnfinishedRun,

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use crate::filter::Filter;
 use crate::input::Orders;
 use crate::model::RowNumber;
-use crate::plan::identity::OrderedDigest;
+use crate::model::identity::OrderedDigest;
 
 /// What begins the digest of a run whose changes stood on the command line.
 const ORDERED: &str = "ordered-";

@@ -70,6 +70,8 @@ pub(crate) async fn undo<T: Transport>(
     let patience = tenant.patience(order.run.lock_wait);
     // Whoever is at it would go on changing what is being looked at, and what its dead process left open counts, too.
     let undone = claim_by_name(tenant, &undone, order.run.lock_wait, context).await?;
+    // What is not as it was would be taken back as it is.
+    tenant.store.check_books(&undone).await?;
     tenant.store.take_over(undone.key).await?;
     // What is taken back is young from now on.
     tenant.forget_old_runs(order.run.keep_runs, context).await?;

@@ -290,6 +290,60 @@ fn a_run_whose_operations_are_not_those_that_it_began_with_is_not_gone_on_with()
 }
 
 #[test]
+fn a_finished_run_that_is_not_what_it_was_is_neither_taken_back_nor_shown_for_what_it_was() {
+    let (all, not_the_list) = (["undo", "results", "report", "runs"], ["undo", "results", "report"]);
+    for (harm, commands, status) in [
+        ("UPDATE tag SET tag = 'B'", &not_the_list[..], 7),
+        ("UPDATE operation SET machine = replace(machine, '0', '2') WHERE operation_number = 15", &not_the_list, 7),
+        ("DELETE FROM operation WHERE operation_number = 29", &not_the_list, 7),
+        ("DELETE FROM operation WHERE operation_number = 15", &all, 7),
+        ("DELETE FROM operation", &all, 7),
+        ("UPDATE input_chunk SET records = x''", &all, 7),
+        ("UPDATE run SET operations_digest = '1.abc'", &not_the_list, 7),
+        ("DELETE FROM process", &["runs"], 7),
+        ("UPDATE run SET state = 'preparing'", &["undo", "results"], 2),
+    ] {
+        let (folder, sandbox) = (Folder::new(), Sandbox::start(""));
+        let applied =
+            Rehearsal::at(&sandbox).in_folder(&folder).rows(&rows_adding("A", 30)).with("--json").run().exits(0);
+        let run_id = applied.summary()["run_id"].as_str().expect("the run").to_owned();
+        let database = folder.database();
+        database.execute_batch(&format!("PRAGMA foreign_keys = OFF; {harm}")).expect("our own database");
+        drop(database);
+        let before = sandbox.machines();
+        for command in commands {
+            let mut process = folder.command();
+            process.arg(command).envs(sandbox.variables().iter().cloned());
+            match *command {
+                "runs" => &mut process,
+                "undo" => process.args([&run_id, "--yes", "--quota", "off"]),
+                _ => process.arg(&run_id),
+            };
+            let ended = crate::process::Program::start(process, None, true).end();
+            assert_eq!(ended.status, Some(status), "{command}: {harm}: {}", ended.messages);
+        }
+        assert!(sandbox.machines() == before, "{harm}: something was sent");
+    }
+}
+
+#[test]
+fn what_somebody_has_hung_into_the_database_decides_nothing() {
+    let (folder, sandbox) = (Folder::new(), Sandbox::start(""));
+    let rehearsal = Rehearsal::at(&sandbox).in_folder(&folder).rows(&rows_adding("A", 3));
+    rehearsal.run().exits(0);
+    let hung = "CREATE TRIGGER idle BEFORE UPDATE ON operation BEGIN SELECT raise(IGNORE); END;
+        CREATE TRIGGER deaf BEFORE INSERT ON attempt BEGIN SELECT raise(IGNORE); END";
+    folder.database().execute_batch(hung).expect("our own database");
+    let again = Rehearsal::at(&sandbox).in_folder(&folder).rows(&rows_adding("B", 3)).run().exits(0);
+    assert_eq!(again.statuses(), ["succeeded"; 3]);
+    let calls: u32 = folder
+        .database()
+        .query_row("SELECT count(*) FROM attempt WHERE call_kind = 'tags' OR call_kind = 'bulk'", [], |row| row.get(0))
+        .expect("our own database");
+    assert_eq!(calls, 6);
+}
+
+#[test]
 fn what_changed_after_a_command_has_ended_is_noticed_by_the_next() {
     let folder = Folder::new();
     let sandbox = Sandbox::start("");

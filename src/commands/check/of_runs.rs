@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use jiff::{Timestamp, Zoned};
+use jiff::Zoned;
 
 use crate::api::PingClient;
 use crate::cli::{DeadlineArgument, GeneralOptions, Origin, SettingInForce};
@@ -39,7 +39,7 @@ pub(super) fn judge(general: &GeneralOptions, reserved: &Reserved) -> Result<(),
     if let Some(path) = value("metrics-file") {
         refuse_metrics(Path::new(path), &reserved)?;
         // What cannot be read or written costs a warning.
-        let _readable_or_not = MetricsFile::new(Path::new(path), "check", Timestamp::now())?;
+        let _readable_or_not = MetricsFile::new(Path::new(path), "check", crate::clock::now())?;
     }
     // In a variable there is no file, but the address itself.
     let file = set("ping-url-file").filter(|setting| !matches!(setting.origin, Origin::Variable(_)));

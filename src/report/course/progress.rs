@@ -246,7 +246,7 @@ pub(super) fn trouble_text(trouble: ServiceTrouble) -> Cow<'static, str> {
 
 /// A time of day for people.
 pub(super) fn clock_time(time: Timestamp, time_zone: &TimeZone) -> String {
-    words::clock_time(time, Timestamp::now(), time_zone)
+    words::clock_time(time, crate::clock::now(), time_zone)
 }
 
 pub(in crate::report) fn notice_text(notice: Notice) -> Cow<'static, str> {

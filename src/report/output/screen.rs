@@ -123,7 +123,7 @@ impl Screen {
             json_lines: false,
             has_data: Arc::default(),
             log_file: None,
-            invocation: Arc::new(Invocation { started_at: Timestamp::now(), input: None }),
+            invocation: Arc::new(Invocation { started_at: crate::clock::now(), input: None }),
         }
     }
 

@@ -119,7 +119,7 @@ impl Figures {
         // What was tolerated is not kept with a run; whoever ended well with rows that failed has tolerated them.
         let tolerates_missing =
             sessions.last().and_then(|session| session.end.as_ref()).is_some_and(|(_, end)| end.exit_status == 0);
-        let totals = match reader.check_rows(&run).await {
+        let totals = match reader.check_books(&run).await {
             Ok(()) => tally(reader, &run, tolerates_missing).await?,
             // Nothing was sent, and its rows may not all be there.
             Err(StoreError::NeverBegan(_)) => Totals::default(),

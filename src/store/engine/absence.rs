@@ -235,7 +235,7 @@ impl Contact {
         }
         let silence = silent_for.unwrap_or_default();
         let (since, since_wall) = *books.since.get_or_insert_with(|| {
-            let (now, wall_now) = (Instant::now(), Timestamp::now());
+            let (now, wall_now) = (Instant::now(), crate::clock::now());
             (now.checked_sub(silence).unwrap_or(now), wall_now.checked_sub(silence).unwrap_or(wall_now))
         });
         let until = books.until(since, self.patience.most)?;

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::store::StoreError;
@@ -18,8 +19,14 @@ pub(in crate::store) fn connect(file: &Path) -> Result<Connection, StoreError> {
 
 /// Opens a database that is there.
 pub(in crate::store) fn open(file: &Path, mode: OpenFlags) -> Result<Connection, StoreError> {
-    Connection::open_with_flags(literal(file), mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|error| StoreError::database(file, error))
+    let opened = || {
+        let connection = Connection::open_with_flags(literal(file), mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        // Ours has neither; whoever put some there does not decide what becomes of what is written or read.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+        Ok::<_, rusqlite::Error>(connection)
+    };
+    opened().map_err(|error| StoreError::database(file, error))
 }
 
 /// A path that means the same to `SQLite` as to everybody else. One that begins with `file:` is an address to it, and may lead to

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::Timestamp;
 
 use super::accounts::WITH_CALLS_OF_RUN;
+use crate::model::identity::OperationsDigest;
 use crate::store::access::heartbeats::the_dead;
 use crate::store::engine::sql::{Optional, Row, SqlError, Transaction, params};
 use crate::store::forms::encoding::{damaged, timestamp};
@@ -159,9 +160,35 @@ impl Reader {
                 let mut statement = transaction.prepare_cached(&runs)?;
                 let mut open = OpenCounts::default();
                 let rows = statement.query_map(params![], |row| read_entry(transaction, row, &dead, &mut open))?;
-                rows.collect()
+                let runs = rows.collect::<Result<Vec<_>, _>>()?;
+                // One whose process or account is gone would be left out.
+                let stored: i64 =
+                    transaction
+                        .query_row("SELECT count(*) FROM run WHERE state <> 'removing'", params![], |row| row.get(0))?;
+                if usize::try_from(stored) == Ok(runs.len()) { Ok(runs) } else { Err(damaged(0, "the runs")) }
             })
             .await
+    }
+
+    /// Whether a run was stored as a whole, and has the rows and the operations that it began with.
+    ///
+    /// # Errors
+    /// Those of [`Self::check_rows`]; [`StoreError::NeverBegan`] also where all rows are there; [`StoreError::Altered`] when its
+    /// operations are others.
+    pub(crate) async fn check_books(&self, run: &StoredRun) -> Result<(), StoreError> {
+        self.check_rows(run).await?;
+        let name = &run.description.run_id;
+        if run.state == RunState::Preparing && self.run_details(name).await?.entry.condition == RunCondition::NeverBegan
+        {
+            return Err(StoreError::NeverBegan(name.clone()));
+        }
+        let (mut found, mut pages) = (OperationsDigest::default(), self.operations_of(run.key));
+        while let Some(known) = pages.next().await? {
+            for known in &known {
+                found.add(&known.operation);
+            }
+        }
+        run.refuse_altered(&found)
     }
 
     /// One run, whole.
@@ -261,10 +288,18 @@ fn hold_against_books(
         .prepare_cached("SELECT coalesce(max(operation_number) + 1, 0) FROM operation WHERE run_key = ?1")?
         .query_row([run.0], |row| row.get(0))?;
     let counted: u64 = operations.values().copied().map(u64::from).sum();
-    if count_rows(transaction, run)? != u64::from(rows) || counted != numbered.unsigned_abs() {
+    let is_less = count_rows(transaction, run)? != u64::from(rows) || counted != numbered.unsigned_abs();
+    if is_less || (counted == 0 && was_to_have_some(transaction, run)?) {
         return Err(damaged(11, "the rows of a run"));
     }
     Ok(())
+}
+
+/// Whether a run has begun with operations.
+fn was_to_have_some(transaction: &Transaction<'_>, run: RunKey) -> Result<bool, SqlError> {
+    let mut digest = transaction.prepare_cached("SELECT operations_digest FROM run WHERE run_key = ?1")?;
+    let digest: String = digest.query_row([run.0], |row| row.get(0))?;
+    Ok(OperationsDigest::default().is_contradicted_by(&digest))
 }
 
 /// Counts by the index alone: a million operations take a fraction of a second. What a dead process had in flight may have

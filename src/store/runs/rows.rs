@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
+use crate::model::identity::OperationsDigest;
 use crate::model::{AnswerFacts, OperationId};
 use crate::store::engine::sql::{Optional, Row, SqlError, Transaction, params};
 use crate::store::forms::encoding::{damaged, decode_links, decode_records, read_held, timestamp};
@@ -77,10 +78,22 @@ impl Reader {
     }
 }
 
-/// How many rows can be read from the first one on without a gap.
+impl StoredRun {
+    /// Refuses a run whose operations are not those that it began with: a bit of them may have changed on the disk, and would be
+    /// sent, or taken back.
+    ///
+    /// # Errors
+    /// [`StoreError::Altered`] when `found` is the digest of others.
+    pub(crate) fn refuse_altered(&self, found: &OperationsDigest) -> Result<(), StoreError> {
+        let NewRun { run_id, operations_digest, .. } = &self.description;
+        if found.is_contradicted_by(operations_digest) { Err(StoreError::Altered(run_id.clone())) } else { Ok(()) }
+    }
+}
+
+/// How many rows can be read from the first one on without a gap. Each has a byte at least.
 pub(in crate::store) fn count_rows(transaction: &Transaction<'_>, run: RunKey) -> Result<u64, SqlError> {
     let mut statement = transaction
-        .prepare_cached("SELECT first_row, row_count FROM input_chunk WHERE run_key = ?1 ORDER BY first_row")?;
+        .prepare_cached("SELECT first_row, row_count FROM input_chunk WHERE run_key = ?1 AND length(records) >= row_count ORDER BY first_row")?;
     let mut pieces = statement.query([run.0])?;
     let mut found = 0_u64;
     while let Some(piece) = pieces.next()? {

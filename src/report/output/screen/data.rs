@@ -5,7 +5,6 @@ use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{OutputError, Screen};
@@ -94,7 +93,7 @@ impl Screen {
     /// # Errors
     /// As with [`Self::data`].
     pub(crate) fn object(&self, own: Value, ending: &Ending) -> Result<(), OutputError> {
-        self.data(&self.invocation.object(own, ending, Timestamp::now()))
+        self.data(&self.invocation.object(own, ending, crate::clock::now()))
     }
 
     /// The same with a list that may be too long to be held.
@@ -107,7 +106,7 @@ impl Screen {
         (name, items): (&str, impl Iterator<Item = Value>),
         ending: &Ending,
     ) -> Result<(), OutputError> {
-        let object = self.invocation.object(joined(own, json!({name: []})), ending, Timestamp::now());
+        let object = self.invocation.object(joined(own, json!({name: []})), ending, crate::clock::now());
         // No text holds this, since quotation marks are escaped in texts.
         let begin = format!("\"{name}\":[");
         let (before, after) = object.split_once(&begin).unwrap_or((&object, ""));

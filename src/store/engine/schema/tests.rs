@@ -73,7 +73,7 @@ fn file_of_version_1(directory: &std::path::Path) {
              INSERT INTO run (run_id, account_key, process_key, host, kind, state, input_path, created_at,
                  last_activity_at, delimiter, byte_order_mark, header, row_count)
                  VALUES ('run', 1, 1, 'host', 'apply', 'running', 'x.csv', 0, 0, 44, 0, '[]', 2);
-             INSERT INTO input_chunk VALUES (1, 1, 2, x'', x'');
+             INSERT INTO input_chunk VALUES (1, 1, 2, x'0a0a', x'');
              INSERT INTO tag VALUES (1, 0, 'A');
              INSERT INTO operation (run_key, operation_number, machine, change_kind, change_argument, state, attempts,
                  before, after, finished_at)

@@ -1,9 +1,10 @@
 //! Whether the wall clock can be trusted to tell what is old.
 //!
 //! A clock that jumps by years makes every run old at once, and what is deleted does not come back when it is set right. So
-//! when it has moved by more than runs are kept since they were looked through last, nothing is deleted until it has shown
-//! the same for a day. Time that provably passed, on the clock of a machine that was not started anew, is no jump; nor is a
-//! program that is used once a quarter, which deletes a day later than it could.
+//! when it has moved by more than runs are kept since they were looked through last, nothing is deleted until it has gone on
+//! from there for a day, without another jump. Time that provably passed, on the clock of a machine that was not started anew,
+//! is no jump; nor is a program that is used once a quarter, which deletes a day later than it could. Between two starts of the
+//! machine nothing is proven, and the clock is taken at its word.
 
 use crate::clock::Clock;
 use crate::store::engine::sql::{Optional, SqlError, Transaction, params};
@@ -18,10 +19,10 @@ const SMALLEST_JUMP_MICROSECONDS: i64 = 60 * 1_000_000;
 struct Before {
     /// When runs were looked through last, by a clock that was trusted.
     at: Option<i64>,
-    /// How much time has provably passed since.
-    elapsed: i64,
-    /// When a clock was first read that has jumped.
+    /// When a clock was first read that has jumped since.
     jumped_at: Option<i64>,
+    /// How much time has provably passed since the later of both; `None` where the machine was started anew.
+    elapsed: Option<i64>,
 }
 
 /// What to make of the clock.
@@ -29,20 +30,32 @@ struct Before {
 enum Trust {
     /// It tells what is old.
     Full,
-    /// It has jumped by so many microseconds, which was seen first at this time.
-    None { by: i64, jumped_at: i64 },
+    /// It has jumped by so many microseconds, just now.
+    Jumped { by: i64 },
+    /// The same, and has gone on since, not yet for long enough.
+    GoesOn { by: i64 },
 }
 
 fn judge(before: Before, now: i64, keep: i64) -> Trust {
     let Some(at) = before.at else { return Trust::Full };
-    let by = now.saturating_sub(at).saturating_sub(before.elapsed);
+    let proven = before.elapsed.filter(|_| before.jumped_at.is_none()).unwrap_or(0);
+    let by = now.saturating_sub(at).saturating_sub(proven);
     if by <= keep.max(SMALLEST_JUMP_MICROSECONDS) {
         return Trust::Full;
     }
-    match before.jumped_at {
-        Some(jumped_at) if now.saturating_sub(jumped_at) >= CONFIRMED_AFTER_MICROSECONDS => Trust::Full,
-        Some(jumped_at) if now >= jumped_at => Trust::None { by, jumped_at },
-        _ => Trust::None { by, jumped_at: now },
+    match before.jumped_at.map(|jumped_at| now.saturating_sub(jumped_at)) {
+        Some(shown) if !goes_on(shown, before.elapsed) => Trust::Jumped { by },
+        Some(shown) if shown >= CONFIRMED_AFTER_MICROSECONDS => Trust::Full,
+        Some(_) => Trust::GoesOn { by },
+        None => Trust::Jumped { by },
+    }
+}
+
+/// Whether a clock shows that as much time has passed as it provably did.
+fn goes_on(shown: i64, elapsed: Option<i64>) -> bool {
+    match elapsed {
+        Some(elapsed) => shown.abs_diff(elapsed) <= SMALLEST_JUMP_MICROSECONDS.unsigned_abs(),
+        None => shown >= 0,
     }
 }
 
@@ -54,21 +67,19 @@ pub(super) fn look(
     keep: i64,
 ) -> Result<Option<i64>, SqlError> {
     let (now, boot_time) = (clock.wall_time().as_microsecond(), clock.boot_time().as_microseconds());
-    let noted: Option<(i64, i64, i64)> = transaction
+    // The last two are those of the jump where there was one.
+    let noted: Option<(i64, Option<i64>, i64, i64)> = transaction
         .query_row(
-            "SELECT pruned_at, pruned_timeline, pruned_boot_time FROM custody WHERE pruned_at IS NOT NULL",
+            "SELECT pruned_at, jumped_at, pruned_timeline, pruned_boot_time FROM custody WHERE pruned_at IS NOT NULL",
             params![],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
         )
         .optional()?;
-    let jumped_at = transaction.query_row("SELECT jumped_at FROM custody", params![], |row| row.get(0))?;
-    let before = Before {
-        at: noted.map(|(at, ..)| at),
-        elapsed: noted
-            .filter(|(_, timeline, _)| *timeline == timeline_key)
-            .map_or(0, |(_, _, then)| boot_time.saturating_sub(then).max(0)),
+    let before = noted.map_or_else(Before::default, |(at, jumped_at, timeline, then)| Before {
+        at: Some(at),
         jumped_at,
-    };
+        elapsed: (timeline == timeline_key).then(|| boot_time.saturating_sub(then).max(0)),
+    });
     match judge(before, now, keep) {
         Trust::Full => {
             transaction.execute(
@@ -77,10 +88,14 @@ pub(super) fn look(
             )?;
             Ok(None)
         }
-        Trust::None { by, jumped_at } => {
-            transaction.execute("UPDATE custody SET jumped_at = ?1", [jumped_at])?;
+        Trust::Jumped { by } => {
+            transaction.execute(
+                "UPDATE custody SET jumped_at = ?1, pruned_timeline = ?2, pruned_boot_time = ?3",
+                params![now, timeline_key, boot_time],
+            )?;
             Ok(Some(by))
         }
+        Trust::GoesOn { by } => Ok(Some(by)),
     }
 }
 
@@ -88,23 +103,29 @@ pub(super) fn look(
 mod tests {
     use super::*;
 
+    const DAY: i64 = CONFIRMED_AFTER_MICROSECONDS;
+    const KEEP: i64 = 90 * DAY;
+
     #[test]
     fn a_clock_that_jumps_is_believed_when_it_has_gone_on_for_a_day() {
-        const DAY: i64 = CONFIRMED_AFTER_MICROSECONDS;
-        const KEEP: i64 = 90 * DAY;
         let at = |day: i64| Before { at: Some(day * DAY), ..Before::default() };
         let jumped = |day: i64, jumped: i64| Before { jumped_at: Some(jumped * DAY), ..at(day) };
-        let none = |by: i64, jumped: i64| Trust::None { by: by * DAY, jumped_at: jumped * DAY };
+        let proven = |before: Before, days: i64| Before { elapsed: Some(days * DAY), ..before };
+        let now = |days: i64| Trust::Jumped { by: days * DAY };
+        let before = |days: i64| Trust::GoesOn { by: days * DAY };
         let table = [
             ("the first time", Before::default(), 1000, Trust::Full),
             ("a week later", at(0), 7, Trust::Full),
             ("as long as runs are kept", at(0), 90, Trust::Full),
-            ("longer", at(0), 91, none(91, 91)),
-            ("longer, and that time has passed", Before { elapsed: 5 * DAY, ..at(0) }, 95, Trust::Full),
-            ("the same day", jumped(0, 91), 91, none(91, 91)),
+            ("longer", at(0), 91, now(91)),
+            ("longer, and that time has passed", proven(at(0), 5), 95, Trust::Full),
+            ("the same day", jumped(0, 91), 91, before(91)),
             ("the next day", jumped(0, 91), 92, Trust::Full),
+            ("the next day, which has passed", proven(jumped(0, 91), 1), 92, Trust::Full),
+            ("it shows the next day, which has not passed", proven(jumped(0, 91), 0), 92, now(92)),
+            ("it has jumped again", proven(jumped(0, 200), 0), 400, now(400)),
             ("it was set right", jumped(0, 4000), 8, Trust::Full),
-            ("it was set back, and is still wrong", jumped(0, 4000), 3000, none(3000, 3000)),
+            ("it was set back, and is still wrong", jumped(0, 4000), 3000, now(3000)),
             ("it was set back before the last time", at(1000), 3, Trust::Full),
         ];
         for (what, before, day, expected) in table {

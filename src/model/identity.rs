@@ -5,7 +5,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{Change, Operation, TagAction};
+use super::{Change, Operation, TagAction};
 
 /// What a digest of operations begins with; those of version 1 did not.
 const FORM: &str = "2.";
@@ -58,9 +58,21 @@ impl OperationsDigest {
         format!("{FORM}{}", text(self.0))
     }
 
-    /// Whether what was stored is the digest of other operations. Of one of another form nobody knows.
+    /// Whether what was stored is the digest of other operations, or none. Of one of version 1 nobody knows, nor where none was
+    /// stored, since the machines could not be read.
     pub(crate) fn is_contradicted_by(&self, stored: &str) -> bool {
-        stored.starts_with(FORM) && stored != self.text()
+        let is_of_version_1 = stored.len() == 32 && stored.bytes().all(|byte| byte.is_ascii_hexdigit());
+        !stored.is_empty() && !is_of_version_1 && stored != self.text()
+    }
+}
+
+impl<'a> FromIterator<&'a Operation> for OperationsDigest {
+    fn from_iter<Operations: IntoIterator<Item = &'a Operation>>(operations: Operations) -> Self {
+        let mut digest = Self::default();
+        for operation in operations {
+            digest.add(operation);
+        }
+        digest
     }
 }
 
@@ -113,13 +125,16 @@ mod tests {
     }
 
     #[test]
-    fn digests_of_another_form_contradict_nothing() {
+    fn a_digest_of_version_1_or_none_contradicts_nothing_and_what_is_no_digest_does() {
         let digest = operations(&[0, 1]);
         for (stored, expected) in [
             (digest.text().as_str(), false),
             (operations(&[0]).text().as_str(), true),
             ("2f2c34ee734a9c9a2b27e9bb1acc174a", false),
             ("", false),
+            ("1.abc", true),
+            ("2f2c34ee734a9c9a2b27e9bb1acc174", true),
+            ("2f2c34ee734a9c9a2b27e9bb1acc174x", true),
         ] {
             assert_eq!(digest.is_contradicted_by(stored), expected, "{stored}");
         }
