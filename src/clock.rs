@@ -301,6 +301,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_time_that_no_state_could_hold_is_known_for_one() {
+        for (time, expected) in [
+            ("1969-12-31T23:59:59Z", true),
+            ("1970-01-01T00:00:00Z", false),
+            ("2286-11-20T17:46:39.999999Z", false),
+            ("2286-11-20T17:46:40Z", true),
+            ("9999-01-01T00:00:00Z", true),
+        ] {
+            let time: Timestamp = time.parse().expect("a time");
+            assert_eq!(is_beyond_all_books(time), expected, "{time}");
+        }
+        assert!(is_beyond_all_books(Timestamp::MAX), "what a clock shows that cannot be written");
+    }
+
+    #[test]
     fn boot_time_saturates_and_rounds_waits_up() {
         let moment = BootTime::from_microseconds(10);
         assert_eq!(moment.plus(Duration::from_nanos(1)).as_microseconds(), 11);

@@ -58,13 +58,13 @@
 //!    and it is read back.
 //! 9. [`report`] reads rows and outcomes back from the store, writes the results, and says what comes next.
 //!
-//! `resume` begins at 3 with the operations that are stored. So does `undo` with what the run left in each slot (a machine and
-//! a tag, or a machine and its value): it makes rows of what is to be taken back, and those go on at 2.
+//! `resume` begins at 3, and has the operations that are stored decided about again at 4. `undo` begins at 3 as well, makes a row
+//! of each slot that the run has changed (a machine and a tag, or a machine and its value), and plans those like any input.
 //!
 //! # Where to change what
 //! | to change | go to |
 //! | --- | --- |
-//! | an option, its help | `cli/options.rs`, `cli/commands.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
+//! | an option, its help | `cli/options.rs`, `cli/commands.rs`; whether a command that is suggested repeats it: `cli/repeated.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
 //! | a command | its options, and what others ask of any command: `cli/commands.rs`; its script: a file in `commands/`, called by `commands/command_line.rs`; what it writes: `commands/outputs.rs` |
 //! | a message, a hint, a text for people | how it is worded: `words/messages.md`; an error: the `error.rs` of its room, shown by `report/output/problem.rs`; what ends a command: `exit.rs` |
 //! | what can be set in a file | every option, unless `cli/settings/keys.rs` excludes it; which goes before which: `cli/settings.rs`; the file: `environment/settings_file.rs` |
@@ -90,7 +90,10 @@
 //! | what SQL may say, on a file and on a server | `store/engine/sql.rs`; what a server is asked: `store/server/` |
 //! | what follows when another server of the state takes over | `store/server/takeovers.rs`; what is stored again then: `store/server/restoring.rs` |
 //! | a column of the results | its name: `RESULT_COLUMNS` in `input/structure/columns.rs`, which skips it when results are fed back; what it holds: `report/results/row.rs`; its topic |
-//! | the code of a row that was not sent | `model/row_code.rs`; when it is given, and its message: `run/record.rs`; of a name: `plan/resolution.rs`; the table in `help/results.md` |
+//! | the code of a row that was not sent | `model/row_code.rs`; the decision: `plan/decision.rs`; its message: `run/record.rs`, of a name `plan/resolution.rs`, of what others have overtaken `store/slots/overtaken.rs`, `store/runs/`; whether the row is fed back: `report/results/row.rs`; the table in `help/results.md` |
+//! | which unfinished run a file resumes, what becomes of its outcomes | `Application::is_meant` in `run/apply.rs`, `run/join.rs`, `plan/carrying.rs`, `store/runs/resumption/succession.rs`; without a file: `run/resuming.rs`, `run/deciding_again.rs`, `plan/redecision.rs` |
+//! | when runs are deleted | `store/upkeep/prune.rs`, and whether the clock is believed: `store/upkeep/prune/trust.rs`; the least that is kept: `run/tenant.rs` |
+//! | when two tags differ in nothing but case | `model/tag.rs`; what is made of that: `plan/changes.rs`, `plan/other_forms.rs`, `call/judge/shown.rs`, `call/proof.rs` |
 //! | what `undo` leaves alone | `plan/undo.rs`; when an undo is resumed: `plan/redecision.rs`; the words: `run/undo.rs` |
 //! | what holds now | the list: `plan/changes.rs`; our own recent writes: `plan/recent.rs`; of a stored operation, all of them together: `run/later.rs`, with `store/slots/overtaken.rs`; all writes to a slot in their order: `store/slots/standing.rs` |
 //! | the report | its figures: `report/page/figures.rs`; its parts: `report/page/html.rs`, `parts.rs`, `chart.rs`; its colours: `style.css` beside them |

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 pub(crate) use belief::NOT_FOUND_BELIEVED_AFTER;
 pub(in crate::call) use belief::{NOT_APPLIED_BELIEVED_AFTER, TOO_MUCH_BELIEVED_AFTER};
-pub(crate) use facts::is_disallowed_code;
+pub(crate) use facts::{asks_for_patience, is_disallowed_code, shows_outage};
 pub(crate) use verdict::{
     AbortReason, ConnectionTrouble, Excess, FailReason, History, MachineVerdict, ReadAnswer, RetryReason, SplitReason,
     Verdict,
@@ -66,17 +66,6 @@ pub(crate) fn judge(request: &ApiRequest, answer: &Answer, history: History, wal
         }
         Answer::Response(response) => judge_response(request, response, history, wall_now),
     }
-}
-
-/// Whether a status in the four hundreds speaks of a state that passes, and not of the request. A change that is under way may
-/// stand against a second one (409); 460 and 499 are a gateway's words for a caller that went away before the answer.
-pub(crate) const fn asks_for_patience(status: u16) -> bool {
-    matches!(status, 408 | 409 | 421 | 423 | 425 | 460 | 499)
-}
-
-/// Whether a status says that the service, or what stands before it, is not working.
-pub(crate) const fn shows_outage(status: u16) -> bool {
-    status == 408 || status >= 500
 }
 
 fn judge_response(request: &ApiRequest, response: &Response, history: History, wall_now: Timestamp) -> Verdict {

@@ -74,7 +74,7 @@ pub(super) fn refuse(refusal: Refusal) -> ExitStatus {
     ExitStatus::Usage
 }
 
-/// Whoever kept such a time could not read it again.
+/// Refuses a clock whose times the state could not read back.
 fn refuse_impossible_time() -> Result<(), CommandError> {
     let now = clock::now();
     if !clock::is_beyond_all_books(now) {
@@ -160,7 +160,7 @@ async fn carry_out(
         (_, _) => tracing::Level::DEBUG,
     };
     logging::start(screen, general.log_format, level);
-    // The one was read before there was a log, and the other is read by a room that knows of no warnings.
+    // Warned of here: the ping file was read before there was a log, and `config`, which reads the other, does not warn.
     let ping_file = cli.command.monitoring().and_then(|options| options.ping_url_file.as_ref());
     // Where a token is the password, there is no file of it.
     let has_password = general.state_auth == StateAuth::default();

@@ -1,6 +1,7 @@
-//! The codes with which this program answers a row that it did not send, or whose outcome another run has overtaken. They stand
-//! in results, in the state and in the manual (`src/help/results.md`); those of rows in error are in
-//! `src/input/findings/problem.rs`, and all others come from the service.
+//! The codes of rows that were not sent, or whose outcome another run has overtaken. They stand in results, in the state and in
+//! the manual (`src/help/results.md`). Those of rows in error are in `src/input/findings/problem.rs`; those of calls in
+//! `src/call/judge/verdict.rs` and `src/call/effect.rs`; those of rows that were not reached in `src/report/results/row.rs`. All
+//! others come from the service.
 
 /// Left out by `--limit`.
 pub(crate) const BEYOND_LIMIT: &str = "beyond_limit";
@@ -14,6 +15,9 @@ pub(crate) const MACHINE_AMBIGUOUS: &str = "machine_ambiguous";
 pub(crate) const MACHINE_NOT_FOUND: &str = "machine_not_found";
 /// It was done, and a later run may have changed it since: nobody knows until a list shows it.
 pub(crate) const MAY_BE_CHANGED_SINCE: &str = "may_be_changed_since";
+/// Why an undo leaves an operation as it is, so that nothing waits for it. Where a later run has taken away what another is to
+/// add, its machine has neither, and removes wait all the same.
+pub(crate) const LEFT_BY_UNDO: [&str; 2] = [CHANGED_SINCE, UNKNOWN_BEFORE];
 /// Not tried, because the tenant's list lacks the machine.
 pub(crate) const NOT_IN_INVENTORY: &str = "not_in_inventory";
 /// Its run was taken back before it was reached.

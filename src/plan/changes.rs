@@ -107,6 +107,7 @@ impl Plan {
             .filter(|_| exchanges.binary_search(&operation.first_request.0).is_err()),
             held: *held,
             earlier: earlier(number),
+            is_left: false,
         };
         hold_back(decisions, operations.map(&weigh), (settings.guard, listed), settings.limit);
     }

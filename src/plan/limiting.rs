@@ -3,7 +3,7 @@
 //! The guard comes first, so that a limit does not nibble at what it withholds.
 //!
 //! The limit counts what can go. A machine's removes wait for its adds, so the adds count first, wherever they stand; a
-//! remove whose add is left out is left out, too. One whose add has failed goes in no case, and takes no place. So as many
+//! remove whose add is left out is left out, too. One whose add has failed never goes, and takes no place. So as many
 //! changes go each time as the limit allows, until all are made. What was refused before goes last, or it would take the
 //! places of the others each time.
 
@@ -26,6 +26,8 @@ pub(crate) struct Weighed<'plan, Machine> {
     pub held: Held,
     /// How far it had come when its run was left.
     pub earlier: Earlier,
+    /// Whether an undo leaves it as it is, so that nothing waits for it.
+    pub is_left: bool,
 }
 
 /// Holds back what guard and limit do not allow, of a list of so many machines. The operations come in the order of the
@@ -51,10 +53,10 @@ pub(crate) fn hold_back<'plan, Machine: Copy + Eq + Hash>(
         }
     }
     let Some(limit) = limit else { return };
-    let as_they_stand = decisions
-        .iter()
-        .zip(operations)
-        .map(|(decision, Weighed { machine, kind, earlier, .. })| (machine, kind, Standing::of(*decision, earlier)));
+    let as_they_stand =
+        decisions.iter().zip(operations).map(|(decision, Weighed { machine, kind, earlier, is_left, .. })| {
+            (machine, kind, Standing::of(*decision, earlier, is_left))
+        });
     let beyond = beyond_limit(&as_they_stand.collect::<Vec<_>>(), limit);
     for (decision, _) in decisions.iter_mut().zip(beyond).filter(|(_, is_beyond)| *is_beyond) {
         *decision = Decision::BeyondLimit;
@@ -68,26 +70,25 @@ enum Standing {
     Changes,
     /// So it would, and was refused before.
     ChangesAgain,
-    /// There is nothing to be waited for: it is so, or is left as somebody made it.
+    /// There is nothing to be waited for: it is so, or an undo leaves it, or it is a removal that is withheld.
     Settled,
-    /// It is not done, and will not be.
+    /// It is not done, and will not be: what waits for it does not go.
     Missing,
 }
 
 impl Standing {
-    /// By what was decided, and how far it had come when the run was left.
-    const fn of(decision: Decision, earlier: Earlier) -> Self {
+    /// By what was decided, how far it had come when the run was left, and whether nothing waits for it.
+    const fn of(decision: Decision, earlier: Earlier, is_left: bool) -> Self {
         let is_done = matches!(earlier, Earlier::Succeeded | Earlier::DoneInDoubt | Earlier::Unchanged);
         match decision {
             Decision::Change if matches!(earlier, Earlier::Failed | Earlier::Refused) => Self::ChangesAgain,
             Decision::Change => Self::Changes,
-            Decision::Unchanged
+            Decision::Unchanged | Decision::Withheld => Self::Settled,
+            Decision::Kept | Decision::ChangedSince | Decision::UnknownBefore if is_done || is_left => Self::Settled,
+            Decision::Kept
             | Decision::ChangedSince
             | Decision::MayBeChangedSince
             | Decision::UnknownBefore
-            | Decision::Withheld => Self::Settled,
-            Decision::Kept if is_done => Self::Settled,
-            Decision::Kept
             | Decision::BeyondLimit
             | Decision::Unresolved
             | Decision::NotInInventory
@@ -96,7 +97,7 @@ impl Standing {
     }
 }
 
-/// The adds of a machine that removes wait for.
+/// A machine's adds, for which its removes wait.
 #[derive(Default)]
 struct Adds {
     to_be_made: Vec<usize>,
@@ -186,6 +187,35 @@ mod tests {
             changes.map(|(_, beyond)| if beyond { '-' } else { '+' }).collect()
         };
         (0..=limits).map(words).collect()
+    }
+
+    #[test]
+    fn a_remove_goes_beside_an_add_that_an_undo_leaves_and_never_beside_one_that_is_left_to_a_later_run() {
+        use Decision::{BeyondLimit, Change, ChangedSince, Kept, MayBeChangedSince, UnknownBefore};
+        for (add, is_left, under_limits) in [
+            (Kept, true, [BeyondLimit, Change]),
+            (ChangedSince, true, [BeyondLimit, Change]),
+            (UnknownBefore, true, [BeyondLimit, Change]),
+            // The store leaves the remove out, which so takes no place.
+            (Kept, false, [Change, Change]),
+            (ChangedSince, false, [Change, Change]),
+            (MayBeChangedSince, true, [Change, Change]),
+        ] {
+            for (limit, expected) in (0..).zip(under_limits) {
+                let mut decisions = [add, Change];
+                let weigh = |(kind, is_left)| Weighed {
+                    machine: 1,
+                    kind,
+                    takes_off: None,
+                    held: Held::Unknown,
+                    earlier: Earlier::NotSent,
+                    is_left,
+                };
+                let operations = [(Add, is_left), (Remove, false)].into_iter().map(weigh);
+                hold_back(&mut decisions, operations, (Guard::default(), 1), Some(limit));
+                assert_eq!(decisions[1], expected, "{add:?} {is_left} {limit}");
+            }
+        }
     }
 
     #[test]

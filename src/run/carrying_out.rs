@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RunContext;
-use super::deciding_again::leave_overwritten;
+use super::deciding_again::decide_without_list;
 use super::foretelling::{foretell, session};
 use super::later::AskedWhen;
 use super::order_digest::OrderDigest;
@@ -88,7 +88,7 @@ impl<T: Transport> Run<'_, T> {
         reason: EndReason,
         context: &RunContext,
     ) -> Result<ExitStatus, CommandError> {
-        leave_overwritten(&self.tenant.store, self.id, asked).await?;
+        decide_without_list(&self.tenant.store, self.id, asked).await?;
         self.give_way(&reason, &context.screen).await?;
         self.tenant.store.leave_run(self.key).await?;
         self.tenant.store.begin_session(self.key, session(self.tenant, &context.reading_options)).await?;
@@ -149,8 +149,8 @@ impl<T: Transport> Run<'_, T> {
         if overtaken > 0 {
             screen.warning(&counted(
                 overtaken,
-                "change that was already set was undone by another run meanwhile (changed_since in the results)",
-                "changes that were already set were undone by another run meanwhile (changed_since in the results)",
+                "change was already set, and another run has undone it meanwhile (changed_since in the results)",
+                "changes were already set, and other runs have undone them meanwhile (changed_since in the results)",
             ));
         }
         Ok(())

@@ -11,7 +11,9 @@ use crate::api::Transport;
 use crate::exit::CommandError;
 use crate::inventory::Inventory;
 use crate::listing::{ReadError, ReadProgress};
-use crate::model::row_code::{BEYOND_LIMIT, CHANGED_SINCE, INVENTORY_NOT_READ, NOT_IN_INVENTORY, WITHHELD};
+use crate::model::row_code::{
+    BEYOND_LIMIT, CHANGED_SINCE, INVENTORY_NOT_READ, LEFT_BY_UNDO, NOT_IN_INVENTORY, WITHHELD,
+};
 use crate::model::{Change, Held, MachineId, MayHold, OperationId, Slot, TagAction};
 use crate::plan::carrying::{Earlier, Today};
 use crate::plan::changes::{Decision, PlanSettings, held_today, proven_today};
@@ -97,7 +99,7 @@ pub(super) async fn decide_again<T: Transport>(
             || !known.state.is_open() && !may_be_decided_again(known, in_list, guard, is_wanted_again);
         if is_kept {
             run.unread += u64::from(known.error_code.as_deref() == Some(INVENTORY_NOT_READ));
-            seen.push((Held::Unknown, in_list));
+            seen.push(Seen { held: Held::Unknown, in_list, is_left: is_undo && is_left_by_undo(known) });
             decisions.push(Decision::Kept);
             continue;
         }
@@ -113,11 +115,11 @@ pub(super) async fn decide_again<T: Transport>(
             overruled: Overruled::No,
         };
         let (wish, today) = look_at(known, wish, inventory.as_ref(), &own.recent, &later);
-        seen.push((today.held, in_list));
+        seen.push(Seen { held: today.held, in_list, is_left: is_undo });
         decisions.push(redecide(wish, today, in_list, planning.settings.unlisted));
     }
     hold_back_today(planning.settings, run.listed, &known, &seen, &mut decisions);
-    for (known, ((held, in_list), decision)) in known.iter().zip(seen.into_iter().zip(decisions)) {
+    for (known, (Seen { held, in_list, .. }, decision)) in known.iter().zip(seen.into_iter().zip(decisions)) {
         let found = inventory.as_ref().and_then(|inventory| found(&known.operation, inventory, &own.recent));
         let held = match (held, &inventory) {
             (Held::Unknown, Some(inventory)) => proven_today(&known.operation, inventory, &own.recent),
@@ -174,11 +176,11 @@ impl DecidedRun {
     }
 }
 
-/// Has a run that ends before the list was read take back what other runs have surely made otherwise since, and give way where
-/// that goes before it. Our own books are enough to know that what it did there is not so any more, and that what it still wanted
-/// was not asked for last: neither is a row that nobody came to, which might be given to the program again. Where it was asked for
-/// just now, what it had found so and others may have changed, and what it had left to others, is wanted again; an undo leaves that.
-pub(super) async fn leave_overwritten(store: &Store, run_id: &str, asked: AskedWhen) -> Result<(), CommandError> {
+/// Decides about a run that ends before the list was read, by our own writes alone. What another run has surely overwritten is to
+/// be sent again, or left as `changed_since` where that run goes before this one; so is what was not reached, whose row might be
+/// fed back. Where the command was given again, what the run had found already set and others may have changed, and what it had
+/// left to others, is wanted again; an undo leaves that.
+pub(super) async fn decide_without_list(store: &Store, run_id: &str, asked: AskedWhen) -> Result<(), CommandError> {
     let StoredRun { key: run, description, .. } = store.run_by_id(run_id).await?;
     let is_wanted_again = asked == AskedWhen::Again && description.kind != RunKind::Undo;
     let later = LaterRuns::of(store, run, asked).await?;
@@ -188,33 +190,41 @@ pub(super) async fn leave_overwritten(store: &Store, run_id: &str, asked: AskedW
     if later.is_empty() && !is_wanted_again {
         return Ok(());
     }
-    let (mut overruled, mut overwritten) = (Vec::new(), Vec::new());
+    let (mut to_leave, mut to_send) = (Vec::new(), Vec::new());
     for known in known_operations(store, run).await? {
         let wanted = known.operation.change.leaves();
         let written = later.written(&known, Held::Unknown).filter(|written| *written != wanted);
         let is_overwritten = written.is_some_and(|written| written != Held::Unknown);
         let how = later.overrule(&known, Held::Unknown);
         match known.state {
-            OperationState::Succeeded if is_overwritten && how == Overruled::No => overwritten.push(known.id),
-            OperationState::Succeeded if is_overwritten => overruled.push(known.id),
-            OperationState::Unchanged if is_wanted_again && written.is_some() => overwritten.push(known.id),
-            OperationState::NotAttempted if is_wanted_again && was_left(&known) => overwritten.push(known.id),
+            OperationState::Succeeded if is_overwritten && how == Overruled::No => to_send.push(known.id),
+            OperationState::Succeeded if is_overwritten => to_leave.push(known.id),
+            OperationState::Unchanged if is_wanted_again && written.is_some() => to_send.push(known.id),
+            OperationState::NotAttempted if is_wanted_again && was_left(&known) => to_send.push(known.id),
             // What may have been done stays so, and says so.
             OperationState::Pending | OperationState::Refused | OperationState::Unknown | OperationState::Failed
                 if how == Overruled::Surely && asked == AskedWhen::Before =>
             {
-                overruled.push(known.id);
+                to_leave.push(known.id);
             }
             _ => {}
         }
     }
-    for part in overruled.chunks(CHANGES_AT_ONCE) {
+    for part in to_leave.chunks(CHANGES_AT_ONCE) {
         store.leave_overwritten(run, part.to_vec()).await?;
     }
-    for part in overwritten.chunks(CHANGES_AT_ONCE) {
+    for part in to_send.chunks(CHANGES_AT_ONCE) {
         store.send_again(run, part.to_vec()).await?;
     }
     Ok(())
+}
+
+/// What was seen of an operation.
+struct Seen {
+    held: Held,
+    in_list: InList,
+    /// Whether nothing waits for it, if it is not done: an undo leaves it.
+    is_left: bool,
 }
 
 /// Holds back what guard and limit do not allow. Where some removals stay withheld, so do the others.
@@ -222,21 +232,22 @@ fn hold_back_today<'plan>(
     settings: PlanSettings,
     listed: u64,
     known: &'plan [KnownOperation],
-    seen: &[(Held, InList)],
+    seen: &[Seen],
     decisions: &mut [Decision],
 ) {
     let mut pairs = known.iter().zip(decisions.iter());
     let stays_withheld = pairs.any(|(known, decision)| *decision == Decision::Kept && is_withheld(known));
     let guard = if stays_withheld { settings.guard.with_ceilings(Some(0), None) } else { settings.guard };
-    let weigh = |(known, (held, _)): (&'plan KnownOperation, &(Held, InList))| Weighed {
+    let weigh = |(known, seen): (&'plan KnownOperation, &Seen)| Weighed {
         machine: &known.operation.machine,
         kind: known.operation.change.kind(),
         takes_off: match &known.operation.change {
             Change::Tag(TagAction::Remove, tag) => Some(tag),
             _ => None,
         },
-        held: *held,
+        held: seen.held,
         earlier: earlier(known),
+        is_left: seen.is_left,
     };
     hold_back(decisions, known.iter().zip(seen).map(weigh), (guard, listed), settings.limit);
 }
@@ -252,6 +263,10 @@ async fn known_operations(store: &Store, run: RunKey) -> Result<Vec<KnownOperati
 /// Whether it was left to whoever had changed it since.
 fn was_left(known: &KnownOperation) -> bool {
     known.error_code.as_deref() == Some(CHANGED_SINCE)
+}
+
+fn is_left_by_undo(known: &KnownOperation) -> bool {
+    known.error_code.as_deref().is_some_and(|code| LEFT_BY_UNDO.contains(&code))
 }
 
 fn is_left_out(known: &KnownOperation) -> bool {

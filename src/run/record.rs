@@ -190,8 +190,7 @@ pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
             (OperationState::NotAttempted, Some((UNKNOWN_BEFORE, message.into())))
         }
         Decision::Withheld => {
-            let message =
-                "the plan takes off more tags than the guard allows, so none is; --allow-removals says how many may go";
+            let message = "the plan removes more tags than the guard allows, so none was removed; --allow-removals says how many may go";
             (OperationState::NotAttempted, Some((WITHHELD, message.into())))
         }
         Decision::BeyondLimit => (OperationState::NotAttempted, Some((BEYOND_LIMIT, "left out by --limit".into()))),

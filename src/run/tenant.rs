@@ -212,13 +212,13 @@ impl<T: Transport> Tenant<T> {
         self.store.loss().map_or(Ok(()), |loss| Err(loss.clone().into()))
     }
 
-    /// Forgets runs that have been left alone for this long, and says so where the clock keeps them. Those behind whose writes
-    /// the list may still lag stay.
+    /// Forgets runs that have been left alone for this long, and says so where the clock keeps them. Runs of
+    /// the last hour stay, since the list may not show their writes yet.
     pub(super) async fn forget_old_runs(&self, keep: Duration, context: &RunContext) -> Result<(), CommandError> {
         if let Some(KeptInDoubt { runs, jumped_by }) = self.store.prune(keep.max(KEPT_AT_LEAST)).await? {
             context.screen.warning(&format!(
-                "the clock shows {}, {} more than when tagfleet was last used here. {} older by it than --keep-runs and \
-                 kept for another day, in case it is wrong",
+                "the clock shows {}, {} more than when tagfleet was last used here. {} older by it than --keep-runs, and \
+                 kept in case it is wrong until it has gone on for a day",
                 minute(self.clock.wall_time(), &TimeZone::system()),
                 days(jumped_by),
                 counted(runs, "run is", "runs are"),

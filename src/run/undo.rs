@@ -290,15 +290,15 @@ fn warn_of_what_is_left(counts: ChangeCounts, planned: &Planned, screen: &Screen
 fn left_changed(count: u64) -> String {
     counted(
         count,
-        "change is left: it was changed since, by a later run or from outside tagfleet (changed_since in the results)",
-        "changes are left: they were changed since, by a later run or from outside tagfleet (changed_since in the results)",
+        "change is not taken back: it was changed since, by a later run or from outside tagfleet (changed_since in the results)",
+        "changes are not taken back: they were changed since, by a later run or from outside tagfleet (changed_since in the results)",
     )
 }
 
 fn left_unknown(count: u64) -> String {
     counted(
         count,
-        "change is left: what was there before is not known (unknown_before in the results)",
-        "changes are left: what was there before is not known (unknown_before in the results)",
+        "change is not taken back: what was there before is not known (unknown_before in the results)",
+        "changes are not taken back: what was there before is not known (unknown_before in the results)",
     )
 }

@@ -108,7 +108,7 @@ fn whoever_goes_on_or_takes_back_is_told_of_the_loss_before_anything_is_sent() {
         let ended = run();
         assert_eq!(ended.status, Some(7), "{}", ended.messages);
         assert!(ended.messages.contains("has lost what was stored last, until "), "{}", ended.messages);
-        // There is nothing left that could be gone on with, and that is not told as if nothing had ever been.
+        // There is nothing left that could be resumed, and that is not told as if nothing had ever been.
         let again = run();
         assert_eq!(again.status, Some(7), "{}", again.messages);
         assert_eq!(sandbox.machines().len(), calls);

@@ -126,6 +126,7 @@ fn a_list_that_nobody_reads_to_its_end_is_a_failure_after_a_signal() {
         let mut pipe = started.0.stderr.take().expect("a pipe");
         std::io::Read::read_to_string(&mut pipe, &mut messages).expect("what it said");
         assert!(messages.contains("no process reads it") && !messages.contains("written to"), "{messages}");
+        assert!(messages.contains("hint: make room where it goes, or send it elsewhere"), "{messages}");
     });
 }
 

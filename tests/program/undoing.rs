@@ -73,7 +73,7 @@ fn what_a_later_run_changed_is_left_and_listed() {
     let summary = object(&ended, 0);
     let counts = ["not_attempted", "succeeded", "unchanged"].map(|status| summary["status"][status].clone());
     assert_eq!(counts, [2, 2, 1].map(serde_json::Value::from));
-    assert!(ended.messages.contains("2 changes are left"), "{}", ended.messages);
+    assert!(ended.messages.contains("2 changes are not taken back"), "{}", ended.messages);
     let results = folder.read(&format!("undo-{run}.results.csv")).expect("results");
     assert_eq!(String::from_utf8_lossy(&results).matches("changed_since").count(), 2);
     // It is nobody's task: no rows to feed back, and no advice that leads over what somebody else did.

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::belief::BUSY_BELIEVED_AFTER;
-use super::facts::{PROXY_PAGE, facts, head_facts, is_disallowed};
+use super::facts::{PROXY_PAGE, asks_for_patience, facts, head_facts, is_disallowed};
 use super::shown::{Shown, shows};
 use super::verdict::{Excess, History, MachineVerdict, RetryReason, SplitReason, Verdict, retry};
 use crate::api::{ApiRequest, Response};
@@ -25,12 +25,13 @@ pub(super) fn judge_refused(
     facts: &AnswerFacts,
 ) -> Option<Verdict> {
     let split = |why| Some(Verdict::Split { why, facts: facts.clone() });
+    let is_busy_for_good = matches!(response.status, 421 | 423 | 425) && history.busy + 1 >= BUSY_BELIEVED_AFTER;
     match response.status {
         413 => split(SplitReason::TooMany { allowed: allowed_number(response) }),
         // Not the service's word, or nobody's machine; and what says to ask again is asked again, some of it not for ever.
         400..=499 | 501 if response.looks_like_html() => None,
-        401 | 407 | 408 | 409 | 429 | 460 | 499 => None,
-        421 | 423 | 425 if history.busy + 1 < BUSY_BELIEVED_AFTER => None,
+        401 | 407 | 429 => None,
+        status if asks_for_patience(status) && !is_busy_for_good => None,
         403 if is_disallowed(response) => split(SplitReason::Disallowed { named: named(machines, &response.body) }),
         403 | 405 | 501 => split(SplitReason::Forbidden),
         400 if response.service_error().is_some_and(|error| error.code.exact() == TOO_MANY_CODE) => {

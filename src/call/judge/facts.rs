@@ -61,3 +61,14 @@ pub(super) fn is_disallowed(response: &Response) -> bool {
 pub(crate) fn is_disallowed_code(code: &str) -> bool {
     code.eq_ignore_ascii_case(DISALLOWED_CODE)
 }
+
+/// Whether a status in the four hundreds speaks of a state that passes, and not of the request. A change that is under way may
+/// stand against a second one (409); 460 and 499 are a gateway's words for a caller that went away before the answer.
+pub(crate) const fn asks_for_patience(status: u16) -> bool {
+    matches!(status, 408 | 409 | 421 | 423 | 425 | 460 | 499)
+}
+
+/// Whether a status says that the service, or what stands before it, is not working.
+pub(crate) const fn shows_outage(status: u16) -> bool {
+    status == 408 || status >= 500
+}

@@ -1,4 +1,4 @@
-//! Crashes: the store stops after its n-th write, for every n of a small job, and the run is gone on with each time. It
+//! Crashes: the store stops after its n-th write, for every n of a small job, and the run is resumed each time. It
 //! must end where an undisturbed run ends, and send nothing again but what was in flight.
 
 use std::collections::BTreeSet;

@@ -144,7 +144,7 @@ fn removes_are_guarded_where_the_same_machine_is_to_have_tags() {
                 #9,Old,Remove,\n#9,New,Add,\nnobody,Old,Remove,\nnobody,New,Add,\n";
     let sheet = sheet(rows);
     let plan = plan(&sheet, Some(&inventory), &RecentWrites::default(), PlanSettings::default());
-    // The second has its new tag already, which may not be so when the run is gone on with; a value is no tag; of the last
+    // The second has its new tag already, which may not be so when the run is resumed; a value is no tag; of the last
     // nothing is sent anyway.
     assert_eq!(plan.guarded_machines(), [true, true, false, false, true, true]);
 }

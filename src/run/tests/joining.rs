@@ -100,7 +100,7 @@ async fn what_somebody_did_or_undid_meanwhile_is_seen_when_a_run_is_gone_on_with
 #[tokio::test(start_paused = true)]
 async fn a_value_that_goes_back_and_forth_between_versions_of_a_file_is_set_each_time() {
     let world = World::of(40);
-    // So many that there is always something left to go on with.
+    // So many that there is always something left to resume.
     let rows = |value: &str| format!("#1,,Set,{value}\n{}", adding("A", 40));
     let how =
         Invocation { interrupted_after: Some(Duration::from_millis(900)), concurrency: 1, ..Invocation::default() };

@@ -70,7 +70,7 @@ async fn what_a_run_found_so_and_another_changes_beside_it_is_not_said_to_be_so(
         said.exits(ExitStatus::Done);
     };
     let (first, ()) = tokio::join!(first, second);
-    let first = first.says("1 change that was already set was undone by another run meanwhile");
+    let first = first.says("1 change was already set, and another run has undone it meanwhile");
     let expected =
         [(fate("not_attempted", "changed_since"), 1), (fate("succeeded", ""), 2), (fate("unchanged", ""), 1)];
     assert_eq!(fates(&first), expected.into());

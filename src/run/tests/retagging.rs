@@ -1,4 +1,4 @@
-//! A tag renamed or removed on every machine that has it: left on the way, gone on with, taken back.
+//! A tag renamed or removed on every machine that has it: left on the way, resumed, taken back.
 
 use super::*;
 use crate::input::Accepted;

@@ -29,8 +29,6 @@ use crate::store::trust::witness::Witness;
 const QUEUE_LENGTH: usize = 1024;
 /// How many callers share one transaction at the most.
 const MAXIMUM_BATCH: usize = 256;
-/// How often other tasks have their turn before a commit.
-const TURNS_OF_OTHERS: usize = 3;
 /// After so many further frames the journal is brought into the database: four megabytes, as `SQLite` has it.
 const FRAMES_TO_BRING_IN: u32 = 1000;
 
@@ -272,15 +270,6 @@ async fn serve(mut engine: Engine, mut jobs: mpsc::Receiver<Box<dyn Job>>, waiti
         if keeps_nobody_waiting {
             batch = engine.commit(batch);
             continue;
-        }
-        // Whoever is about to ask, too, shares this commit and spares one.
-        for _turn in 0..TURNS_OF_OTHERS {
-            tokio::task::yield_now().await;
-        }
-        while batch.len() < MAXIMUM_BATCH
-            && let Ok(job) = jobs.try_recv()
-        {
-            batch.push(job);
         }
         let current = std::mem::take(&mut batch);
         waiting.begin();

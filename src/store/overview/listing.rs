@@ -29,7 +29,7 @@ pub(crate) enum RunCondition {
     Running,
     /// Nobody is at it, and some operations are still to be sent.
     Unfinished,
-    /// Every operation has its outcome.
+    /// Nothing is left to send, also where a later run has taken it over.
     Finished,
     /// Its process died before the first call; its rows may not all be there.
     NeverBegan,

@@ -92,8 +92,10 @@ impl StoredRun {
 
 /// How many rows can be read from the first one on without a gap. Each has a byte at least.
 pub(in crate::store) fn count_rows(transaction: &Transaction<'_>, run: RunKey) -> Result<u64, SqlError> {
-    let mut statement = transaction
-        .prepare_cached("SELECT first_row, row_count FROM input_chunk WHERE run_key = ?1 AND length(records) >= row_count ORDER BY first_row")?;
+    let mut statement = transaction.prepare_cached(
+        "SELECT first_row, row_count FROM input_chunk WHERE run_key = ?1 AND length(records) >= row_count
+             ORDER BY first_row",
+    )?;
     let mut pieces = statement.query([run.0])?;
     let mut found = 0_u64;
     while let Some(piece) = pieces.next()? {

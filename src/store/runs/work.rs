@@ -1,6 +1,6 @@
 //! What a run still has to send.
 
-use crate::model::row_code::{CHANGED_SINCE, MAY_BE_CHANGED_SINCE, UNKNOWN_BEFORE, WAITS_FOR_ADD};
+use crate::model::row_code::{CHANGED_SINCE, LEFT_BY_UNDO, MAY_BE_CHANGED_SINCE, WAITS_FOR_ADD};
 use crate::model::{Change, MachineId, Operation, OperationId, Tag, TagAction};
 use crate::store::engine::sql::{Row, SqlError, params};
 use crate::store::forms::encoding::{
@@ -12,9 +12,6 @@ use crate::store::forms::work_item::{
 };
 use crate::store::{Store, StoreError};
 
-/// Why an undo leaves an operation as it is, so that nothing waits for it. Where a later run has taken away what another is to
-/// add, its machine has neither, and removes wait all the same.
-const LEFT_BY_UNDO: [&str; 2] = [CHANGED_SINCE, UNKNOWN_BEFORE];
 /// Why a remove is left out with its add that a later run has made otherwise: whoever did it alone would leave the machine with
 /// neither.
 const ADD_WAS_LEFT: &str = "a later run has changed the tag that this machine was to get first, so none is removed";

@@ -3,8 +3,8 @@
 //! A clock that jumps by years makes every run old at once, and what is deleted does not come back when it is set right. So
 //! when it has moved by more than runs are kept since they were looked through last, nothing is deleted until it has gone on
 //! from there for a day, without another jump. Time that provably passed, on the clock of a machine that was not started anew,
-//! is no jump; nor is a program that is used once a quarter, which deletes a day later than it could. Between two starts of the
-//! machine nothing is proven, and the clock is taken at its word.
+//! is no jump. After a restart nothing is proven: a gap longer than runs are kept counts as a jump, and the first look that is at
+//! least a day later confirms it.
 
 use crate::clock::Clock;
 use crate::store::engine::sql::{Optional, SqlError, Transaction, params};
