@@ -319,3 +319,34 @@ fn look_at(
     let overruled = later.overrule(known, Held::Unknown);
     (StoredWish { overruled, ..wish }, Today { held, written_later: later.written(known, Held::Unknown) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Operation, Tag};
+
+    fn removal(state: OperationState, error_code: Option<&str>) -> KnownOperation {
+        let change = Change::Tag(TagAction::Remove, Tag::new("Old").expect("a tag"));
+        KnownOperation {
+            id: OperationId(0),
+            operation: Operation { machine: MachineId::from_service("m"), change },
+            state,
+            ambiguous: false,
+            attempts: 0,
+            last_attempt: None,
+            before: Held::Unknown,
+            error_code: error_code.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn a_removal_that_is_wanted_again_stays_beside_those_that_an_earlier_guard_withholds() {
+        for (code, expected) in [(WITHHELD, Decision::Withheld), (BEYOND_LIMIT, Decision::Change)] {
+            let known = [removal(OperationState::NotAttempted, Some(code)), removal(OperationState::Failed, None)];
+            let seen = known.each_ref().map(|_| Seen { held: Held::Present, in_list: InList::Listed, is_left: false });
+            let mut decisions = [Decision::Kept, Decision::Change];
+            hold_back_today(PlanSettings::default(), 1, &known, &seen, &mut decisions);
+            assert_eq!(decisions, [Decision::Kept, expected], "{code}");
+        }
+    }
+}
