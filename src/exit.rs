@@ -197,8 +197,7 @@ impl CommandError {
 
 impl From<OutputError> for CommandError {
     fn from(error: OutputError) -> Self {
-        let hint = "make room where it goes, or send it elsewhere".to_owned();
-        Self::new(ExitStatus::StorageFailed, error, Some(hint))
+        Self::new(ExitStatus::StorageFailed, error, Some(UNREAD_HINT.to_owned()))
     }
 }
 
@@ -257,6 +256,9 @@ impl From<ReservedError> for CommandError {
     }
 }
 
+/// What to do where what is written finds no room, or nobody who reads it.
+const UNREAD_HINT: &str = "make room where it goes, or send it elsewhere";
+
 /// What to do where a file cannot be written.
 fn unwritable_hint(error: &io::Error) -> &'static str {
     match error.kind() {
@@ -265,7 +267,7 @@ fn unwritable_hint(error: &io::Error) -> &'static str {
         io::ErrorKind::InvalidInput => "name another file; \"-o -\" writes to standard output",
         io::ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f unlimited)",
         // Nobody reads the pipe.
-        io::ErrorKind::TimedOut | io::ErrorKind::BrokenPipe => "make room where it goes, or send it elsewhere",
+        io::ErrorKind::TimedOut | io::ErrorKind::BrokenPipe => UNREAD_HINT,
         _ => "check the folder, its permissions and the room on the disk",
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use super::input::input_name;
 use crate::cli::{Mistyped, Origin, SettingInForce};
+use crate::clock;
 use crate::exit::{CommandError, ExitStatus};
 use crate::outside::shown;
 use crate::report::{ColorChoice, Invocation, Screen};
@@ -60,6 +61,6 @@ pub(super) fn typed() -> Vec<OsString> {
 
 /// Whom errors are shown to by what could be made out of what was typed.
 pub(super) fn audience(Mistyped { json, log_format, input, .. }: Mistyped) -> Audience {
-    let invocation = Invocation { started_at: crate::clock::now(), input: input.as_deref().map(input_name) };
+    let invocation = Invocation { started_at: clock::now(), input: input.as_deref().map(input_name) };
     (Screen::new(ColorChoice::Auto, false).with_line_format(log_format).with_invocation(invocation), json)
 }

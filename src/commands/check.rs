@@ -25,7 +25,7 @@ use super::setup::{run_context, system_clock};
 use crate::api::sign_in::{BearerToken, SignInMethod};
 use crate::api::{Client, Loss, Url, reach};
 use crate::cli::{CheckOptions, GeneralOptions, SettingInForce};
-use crate::clock::SharedClock;
+use crate::clock::{self, SharedClock};
 use crate::config::{ServiceConfig, quota};
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::Bucket;
@@ -218,7 +218,7 @@ impl Findings {
             (None, _) => self.skip(&["sign-in service"], "its address cannot be read")?,
         }
         if let Some(theirs) = date.flatten().as_deref().and_then(|date| httpdate::parse_http_date(date).ok()) {
-            let now = crate::clock::now();
+            let now = clock::now();
             self.took("clock", compared(now, Timestamp::try_from(theirs).unwrap_or(now)))?;
         } else {
             self.skip(&["clock"], "no host that could be reached says what time it is")?;
@@ -237,7 +237,7 @@ impl Findings {
         let Some(token) = self.unless_failed("token", token)? else { return Ok(None) };
         match token.claims() {
             Some(claims) => {
-                let verdict = token::judged(claims, &config.sign_in, crate::clock::now()).map(|text| ((), text));
+                let verdict = token::judged(claims, &config.sign_in, clock::now()).map(|text| ((), text));
                 self.took("token", verdict)?;
             }
             None => self.skip(&["token"], token::OPAQUE)?,
@@ -381,7 +381,7 @@ fn quota_text(left: &[BucketLeft]) -> String {
 }
 
 fn time(time: Timestamp) -> String {
-    clock_time(time, crate::clock::now(), &TimeZone::system())
+    clock_time(time, clock::now(), &TimeZone::system())
 }
 
 #[cfg(test)]

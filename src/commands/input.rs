@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::api::Transport;
 use crate::cli::{FilterOptions, InputOptions as InputArguments, OrderOptions};
+use crate::clock;
 use crate::config::ConfigError;
 use crate::environment::Profile;
 use crate::exit::{CommandError, ExitStatus};
@@ -146,7 +147,7 @@ const FILTER_FILE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// The filter that was typed.
 pub(super) fn typed_filter(arguments: &FilterOptions) -> Result<Option<NamedFilter>, CommandError> {
-    let parse = |text: &String| NamedFilter::parse("--where".to_owned(), text, crate::clock::now());
+    let parse = |text: &String| NamedFilter::parse("--where".to_owned(), text, clock::now());
     arguments.filter.as_ref().map(parse).transpose()
 }
 
@@ -162,7 +163,7 @@ pub(super) async fn filter_of_file(arguments: &FilterOptions) -> Result<Option<N
         String::from_utf8(read_at_once(&file, FILTER_FILE_BYTES)?).map_err(io::Error::other)
     });
     let text = reading.await.map_err(|_stopped| CommandError::cancelled())?.map_err(unreadable)?;
-    NamedFilter::parse(shown(path), text.trim_start_matches('\u{feff}'), crate::clock::now()).map(Some)
+    NamedFilter::parse(shown(path), text.trim_start_matches('\u{feff}'), clock::now()).map(Some)
 }
 
 /// An input that is checked, or will be once the tenant's machines are read.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::context::CommandContext;
 use crate::cli::ReportOptions;
+use crate::clock;
 use crate::exit::{CommandError, ExitStatus};
 use crate::report::{Page, PageTarget};
 
@@ -22,7 +23,7 @@ pub(super) async fn report(options: ReportOptions, command: CommandContext<'_>) 
     if let Some(target) = &target {
         target.check(&command.reserved.clone().with("the input", &run.input_path))?;
     }
-    let page = Page::of(&reader, &run.run_id, &general.repeated(), crate::clock::now()).await?;
+    let page = Page::of(&reader, &run.run_id, &general.repeated(), clock::now()).await?;
     if to_standard_output {
         screen.data(&page.html())?;
         return Ok(ExitStatus::Done);

@@ -13,6 +13,7 @@ use super::setup::{CommandSetup, asks, rows_target, run_context, system_clock};
 use crate::cli::{
     ApplyOptions, GivenOptions, GuardOptions, InputOptions, NOT_OF_RULES, PlanOptions, RulesOptions, VerifyOptions,
 };
+use crate::clock;
 use crate::clock::Clock as _;
 use crate::config::quota;
 use crate::exit::{CommandError, ExitStatus};
@@ -154,7 +155,7 @@ fn read_blocking(
     }
     let refused =
         |faults: Vec<Fault>| refuse_faults(&name, &faults, screen).err().unwrap_or_else(CommandError::cancelled);
-    let draft = Draft::read(text.trim_start_matches('\u{feff}'), crate::clock::now()).map_err(refused)?;
+    let draft = Draft::read(text.trim_start_matches('\u{feff}'), clock::now()).map_err(refused)?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let (mut lookups, mut faults) = (Vec::new(), Vec::new());
     for order in draft.lookups() {
@@ -225,7 +226,7 @@ async fn exported_list(
                 .add_exported(&id, &columns, |position| row.cell(position))
                 .map_err(|error| unusable_list(&name, &error))?;
         }
-        Ok(ExportedList { name, machines, read_at: crate::clock::now(), quota })
+        Ok(ExportedList { name, machines, read_at: clock::now(), quota })
     });
     reading.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?
 }

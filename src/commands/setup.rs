@@ -19,7 +19,7 @@ use super::watching::Watched;
 use super::{named_files, process_limits};
 use crate::api::Client;
 use crate::cli::{ChangingOptions, DeadlineArgument, GeneralOptions, PlanningOptions, QuotaOptions, ServiceOptions};
-use crate::clock::{BootTime, Clock, SharedClock, SystemClock, sleep_until};
+use crate::clock::{self, BootTime, Clock, SharedClock, SystemClock, sleep_until};
 use crate::config::{ConfigError, Deadline, ServiceConfig, deadline, quota};
 use crate::exit::{CommandError, ExitStatus, RunSetting};
 use crate::model::MachineReference;
@@ -213,7 +213,7 @@ async fn tell_absences(mut absences: watch::Receiver<Option<Absence>>, state: Pa
         let absence = *absences.borrow_and_update();
         let since = absence.map(|absence| absence.since);
         if let Some(Absence { until, .. }) = absence.filter(|_| since != told) {
-            let until = clock_time(until, crate::clock::now(), &TimeZone::system());
+            let until = clock_time(until, clock::now(), &TimeZone::system());
             screen.warning(&format!("cannot reach the state {}; waiting until {until}", shown(&state)));
         }
         told = since.or(told);

@@ -20,7 +20,7 @@ use super::pinging::{LONGEST_END, Pings, about_pings, new_mark};
 use super::{outputs, stop_signals};
 use crate::api::PingClient;
 use crate::cli::{Cli, Command, MonitoringOptions};
-use crate::clock::SystemClock;
+use crate::clock::{self, SystemClock};
 use crate::config::{ConfigError, ping_address, state_place};
 use crate::dispatch::StopRequest;
 use crate::environment::Profile;
@@ -258,7 +258,7 @@ impl Metrics {
         let name = subject.options.job.clone().unwrap_or(about.job);
         let name = cli.general.settings.distinct("job", name);
         let name = if subject.is_sandbox { format!("{SANDBOX_JOB_PREFIX}{name}") } else { name };
-        let file = MetricsFile::new(path, &name, crate::clock::now())?;
+        let file = MetricsFile::new(path, &name, clock::now())?;
         let warn = |error: &io::Error| warn(screen, path, &error);
         let Ok(mut file) = file.inspect_err(warn) else { return Ok(None) };
         if !file.knows_last_success()
@@ -281,7 +281,7 @@ impl Metrics {
         let exit_status = exit_status.or_else(|| *self.live_status.ended().borrow());
         let number = self.pages.fetch_add(1, Ordering::Relaxed);
         let standing = self.live_status.standing().await;
-        let page = self.file.page(&standing, exit_status, crate::clock::now());
+        let page = self.file.page(&standing, exit_status, clock::now());
         let file = Arc::clone(&self.file);
         let writing = tokio::task::spawn_blocking(move || file.write(&page, number));
         let written = match timeout(LONGEST_WRITING, writing).await {
@@ -303,7 +303,7 @@ impl Drop for EndOfPanics<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let Metrics { file, live_status, .. } = self.0;
-            let page = file.page(&live_status.last_standing(), Some(ExitStatus::Bug.code()), crate::clock::now());
+            let page = file.page(&live_status.last_standing(), Some(ExitStatus::Bug.code()), clock::now());
             // The panic has been told; that this is told to nobody else changes nothing.
             let _unwritten = file.write(&page, u64::MAX);
         }

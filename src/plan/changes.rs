@@ -109,7 +109,7 @@ impl Plan {
             earlier: earlier(number),
             is_left: false,
         };
-        hold_back(decisions, operations.map(&weigh), (settings.guard, listed), settings.limit);
+        hold_back(decisions, operations.map(&weigh), settings.guard, listed, settings.limit);
     }
 
     /// Every operation with what is decided about it and what held before.

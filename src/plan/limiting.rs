@@ -35,7 +35,8 @@ pub(crate) struct Weighed<'plan, Machine> {
 pub(crate) fn hold_back<'plan, Machine: Copy + Eq + Hash>(
     decisions: &mut [Decision],
     operations: impl Iterator<Item = Weighed<'plan, Machine>> + Clone,
-    (guard, listed): (Guard, u64),
+    guard: Guard,
+    listed: u64,
     limit: Option<u32>,
 ) {
     if guard.removals.is_some() {
@@ -212,7 +213,7 @@ mod tests {
                     is_left,
                 };
                 let operations = [(Add, is_left), (Remove, false)].into_iter().map(weigh);
-                hold_back(&mut decisions, operations, (Guard::default(), 1), Some(limit));
+                hold_back(&mut decisions, operations, Guard::default(), 1, Some(limit));
                 assert_eq!(decisions[1], expected, "{add:?} {is_left} {limit}");
             }
         }

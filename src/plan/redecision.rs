@@ -55,7 +55,7 @@ impl StoredWish {
 }
 
 /// Decides about an operation again.
-pub(crate) fn redecide(wish: StoredWish, today: Today, listing: InList, unlisted: UnlistedPolicy) -> Decision {
+pub(crate) fn redecide(wish: StoredWish, today: Today, in_list: InList, unlisted: UnlistedPolicy) -> Decision {
     if wish.earlier == Earlier::DoneInDoubt {
         return settle_doubt(wish, today);
     }
@@ -75,7 +75,7 @@ pub(crate) fn redecide(wish: StoredWish, today: Today, listing: InList, unlisted
         Carried::DecidedAnew if today.held == wish.wanted => return Decision::Unchanged,
         Carried::DecidedAnew | Carried::SentAgain => Decision::Change,
     };
-    if listing == InList::Unlisted && unlisted == UnlistedPolicy::Fail { Decision::NotInInventory } else { sent }
+    if in_list == InList::Unlisted && unlisted == UnlistedPolicy::Fail { Decision::NotInInventory } else { sent }
 }
 
 /// What became of what was done, now that a list may tell: a later run that may have changed it was asked for after this one.

@@ -249,7 +249,7 @@ fn hold_back_today<'plan>(
         earlier: earlier(known),
         is_left: seen.is_left,
     };
-    hold_back(decisions, known.iter().zip(seen).map(weigh), (guard, listed), settings.limit);
+    hold_back(decisions, known.iter().zip(seen).map(weigh), guard, listed, settings.limit);
 }
 
 async fn known_operations(store: &Store, run: RunKey) -> Result<Vec<KnownOperation>, CommandError> {

@@ -6,6 +6,7 @@ use jiff::Zoned;
 
 use crate::api::PingClient;
 use crate::cli::{DeadlineArgument, GeneralOptions, Origin, SettingInForce};
+use crate::clock;
 use crate::commands::outputs::refuse_metrics;
 use crate::commands::pinging::about_pings;
 use crate::commands::setup::past_the_deadline;
@@ -39,7 +40,7 @@ pub(super) fn judge(general: &GeneralOptions, reserved: &Reserved) -> Result<(),
     if let Some(path) = value("metrics-file") {
         refuse_metrics(Path::new(path), &reserved)?;
         // What cannot be read or written costs a warning.
-        let _readable_or_not = MetricsFile::new(Path::new(path), "check", crate::clock::now())?;
+        let _readable_or_not = MetricsFile::new(Path::new(path), "check", clock::now())?;
     }
     // In a variable there is no file, but the address itself.
     let file = set("ping-url-file").filter(|setting| !matches!(setting.origin, Origin::Variable(_)));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use crate::clock;
 use crate::input::Excerpt;
 use crate::inventory::Inventory;
 use crate::model::{Change, Request, Tag, TagNumber};
@@ -321,7 +322,7 @@ impl<'a> PlanReport<'a> {
         let all: u64 = kinds.iter().map(|(count, ..)| count).sum();
         let apart = if self.tags_side_by_side { ", of which single and bulk ones count apart" } else { "" };
         let _written = writeln!(text, "Calls: {} ({}){apart}.", group_digits(all), listed.join(", "));
-        let now = crate::clock::now();
+        let now = clock::now();
         let end = now.checked_add(self.duration).unwrap_or(jiff::Timestamp::MAX);
         let end = minute(end, &TimeZone::system());
         let took = describe_duration(self.duration);

@@ -16,6 +16,7 @@ use crate::api::sign_in::Trouble;
 use crate::call::{
     ConnectionTrouble, Excess, Notice, Repeat, RepeatCause, RetryReason, ServiceTrouble, SignInTrouble, WaitCause,
 };
+use crate::clock;
 use crate::dispatch::{EndReason, Event, ExpectedEnd, Observer, Progress};
 use crate::model::Status;
 use crate::report::output::screen::Screen;
@@ -246,7 +247,7 @@ pub(super) fn trouble_text(trouble: ServiceTrouble) -> Cow<'static, str> {
 
 /// A time of day for people.
 pub(super) fn clock_time(time: Timestamp, time_zone: &TimeZone) -> String {
-    words::clock_time(time, crate::clock::now(), time_zone)
+    words::clock_time(time, clock::now(), time_zone)
 }
 
 pub(in crate::report) fn notice_text(notice: Notice) -> Cow<'static, str> {

@@ -28,6 +28,7 @@ use super::streams::{StandardStreams, Streams, look_for_output};
 use super::style::Style;
 use super::terminal::{Canvas, PatientTerminal};
 use super::wrapping::wrapped_for;
+use crate::clock;
 use crate::outside::{Outside, json_escaped, masked_ours, terminal_escaped};
 use crate::words::counted;
 
@@ -123,7 +124,7 @@ impl Screen {
             json_lines: false,
             has_data: Arc::default(),
             log_file: None,
-            invocation: Arc::new(Invocation { started_at: crate::clock::now(), input: None }),
+            invocation: Arc::new(Invocation { started_at: clock::now(), input: None }),
         }
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock;
 use crate::store::StoreError;
 use crate::store::engine::absence::{Contact, Patience};
 use crate::store::engine::commits;
@@ -370,7 +371,7 @@ impl Database {
         let commits = commits::count(&within).map_err(|error| StoreError::database(&self.path, error))?;
         if commits <= watch.commits {
             // Somebody has put an older database into the place of ours.
-            return Err(StoreError::HistoryLost { path: self.path.clone(), until: crate::clock::now() });
+            return Err(StoreError::HistoryLost { path: self.path.clone(), until: clock::now() });
         }
         transaction.commit().map_err(failed)?;
         watch.note(commits, &self.connection)

@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::waiting::Waiting;
+use crate::clock;
 use crate::outside::shown;
 use crate::store::StoreError;
 
@@ -235,7 +236,7 @@ impl Contact {
         }
         let silence = silent_for.unwrap_or_default();
         let (since, since_wall) = *books.since.get_or_insert_with(|| {
-            let (now, wall_now) = (Instant::now(), crate::clock::now());
+            let (now, wall_now) = (Instant::now(), clock::now());
             (now.checked_sub(silence).unwrap_or(now), wall_now.checked_sub(silence).unwrap_or(wall_now))
         });
         let until = books.until(since, self.patience.most)?;

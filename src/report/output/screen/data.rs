@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use super::{OutputError, Screen};
+use crate::clock;
 use crate::help;
 use crate::outside::{json_document, terminal_escaped};
 use crate::report::output::frame::{Ending, joined};
@@ -93,7 +94,7 @@ impl Screen {
     /// # Errors
     /// As with [`Self::data`].
     pub(crate) fn object(&self, own: Value, ending: &Ending) -> Result<(), OutputError> {
-        self.data(&self.invocation.object(own, ending, crate::clock::now()))
+        self.data(&self.invocation.object(own, ending, clock::now()))
     }
 
     /// The same with a list that may be too long to be held.
@@ -106,7 +107,7 @@ impl Screen {
         (name, items): (&str, impl Iterator<Item = Value>),
         ending: &Ending,
     ) -> Result<(), OutputError> {
-        let object = self.invocation.object(joined(own, json!({name: []})), ending, crate::clock::now());
+        let object = self.invocation.object(joined(own, json!({name: []})), ending, clock::now());
         // No text holds this, since quotation marks are escaped in texts.
         let begin = format!("\"{name}\":[");
         let (before, after) = object.split_once(&begin).unwrap_or((&object, ""));
