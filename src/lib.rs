@@ -72,7 +72,7 @@
 //! | what a cell or column may be, the headings of an export | `input/cells/check.rs`, `input/structure/columns.rs`, `input/cells/machine.rs`, `input/oddities/tag_oddity.rs`; what a tag may be at all: `model/tag.rs`; columns of lists: `input/structure/header.rs` |
 //! | an operator or function of filters | an operator: `filter/comparison.rs`; a function that is a condition: `filter/grammar.rs`, one that is compared: `filter/operand.rs`, a value such as `ago`: `filter/parser.rs`; what it asks of a cell: `filter/expression.rs`; its name for people: `filter/error.rs` |
 //! | what the command line may ask of every row | `input/choices/orders.rs`; which column of ids names the machines: `input/sheet/rivals.rs` |
-//! | what an unattended run may do at most, what `--limit` counts | `plan/guard.rs`, `plan/limiting.rs` |
+//! | what an unattended run may do at most, what `--limit` counts | `plan/guard.rs`, `plan/holding_back.rs` |
 //! | another source of rows than a file | a `SheetWriter` (`input/sheet/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` and `run/retag.rs` are two |
 //! | what a file of rules may say | `rules/draft.rs`; what a rule says of a machine: `rules/judging.rs`; what is taken off: `rules/wishes.rs`; its topic |
 //! | the words for a wrong row | `input/findings/problem.rs`; for a file, `input/findings/error.rs`; together, as they are told: `run/input_faults.rs` |
@@ -91,11 +91,11 @@
 //! | what follows when another server of the state takes over | `store/server/takeovers.rs`; what is stored again then: `store/server/restoring.rs` |
 //! | a column of the results | its name: `RESULT_COLUMNS` in `input/structure/columns.rs`, which skips it when results are fed back; what it holds: `report/results/row.rs`; its topic |
 //! | the code of a row that was not sent | `model/row_code.rs`; the decision: `plan/decision.rs`; its message: `run/record.rs`, of a name `plan/resolution.rs`, of what others have overtaken `store/slots/overtaken.rs`, `store/runs/`; whether the row is fed back: `report/results/row.rs`; the table in `help/results.md` |
-//! | which unfinished run a file resumes, what becomes of its outcomes | `Application::is_meant` in `run/apply.rs`, `run/join.rs`, `plan/carrying.rs`, `store/runs/resumption/succession.rs`; without a file: `run/resuming.rs`, `run/deciding_again.rs`, `plan/redecision.rs` |
-//! | when runs are deleted | `store/upkeep/prune.rs`, and whether the clock is believed: `store/upkeep/prune/trust.rs`; the least that is kept: `run/tenant.rs` |
+//! | which unfinished run a file resumes, what becomes of its outcomes | `Application::is_meant` in `run/apply.rs`, `run/join.rs`, `plan/carrying.rs`, `store/runs/resumption/succession.rs`; without a file: `run/resume_stored.rs`, `run/deciding_again.rs`, `plan/redecision.rs` |
+//! | when runs are deleted | `store/upkeep/prune.rs`, and whether the clock is believed: `store/upkeep/prune/clock_jumps.rs`; the least that is kept: `run/tenant.rs` |
 //! | when two tags differ in nothing but case | `model/tag.rs`; what is made of that: `plan/changes.rs`, `plan/other_forms.rs`, `call/judge/shown.rs`, `call/proof.rs` |
 //! | what `undo` leaves alone | `plan/undo.rs`; when an undo is resumed: `plan/redecision.rs`; the words: `run/undo.rs` |
-//! | what holds now | the list: `plan/changes.rs`; our own recent writes: `plan/recent.rs`; of a stored operation, all of them together: `run/later.rs`, with `store/slots/overtaken.rs`; all writes to a slot in their order: `store/slots/standing.rs` |
+//! | what holds now | the list: `plan/changes.rs`; our own recent writes: `plan/recent.rs`; of a stored operation, all of them together: `run/today.rs`, with `store/slots/overtaken.rs`; all writes to a slot in their order: `store/slots/standing.rs` |
 //! | the report | its figures: `report/page/figures.rs`; its parts: `report/page/html.rs`, `parts.rs`, `chart.rs`; its colours: `style.css` beside them |
 //! | the summary, the JSON object | `report/course/summary.rs`; why a run ended, in words: `report/course/reasons.rs` |
 //! | a metric, what a ping says | `report/watching/metrics.rs`, `report/watching/pings.rs`; who is told when: `commands/watching.rs`; its topic |

@@ -21,4 +21,4 @@ pub(crate) use machine::{EntraDeviceId, MachineId, MachineReference};
 pub(crate) use machine_record::MachineRecord;
 pub(crate) use outcome::{AnswerFacts, Bucket, Outcome, RowNumber, SANDBOX_RUN_PREFIX, Status, is_sandbox_run};
 pub(crate) use requests::{ReferenceNumber, Request, Requests};
-pub(crate) use tag::{RETAGGING_PREFIX, RETAGGING_WHERE, Tag, TagError, is_never_added, is_retagging_of_all};
+pub(crate) use tag::{RETAGGING_PREFIX, RETAGGING_WHERE, Tag, TagError, case_key, is_never_added, is_retagging_of_all};

@@ -63,7 +63,7 @@ fn shows(machine: &MachineRecord, change: &Change) -> bool {
     match change {
         Change::Tag(action, tag) => machine.machine_tags.as_ref().is_some_and(|tags| match action {
             TagAction::Add => tags.iter().any(|shown| **shown == *tag.as_str()),
-            TagAction::Remove => !tags.iter().any(|shown| shown.to_lowercase() == tag.as_str().to_lowercase()),
+            TagAction::Remove => !tags.iter().any(|shown| tag.is_same_but_for_case(shown)),
         }),
         Change::DeviceValue(value) => {
             machine.device_value.as_ref().is_some_and(|shown| shown.eq_ignore_ascii_case(value.as_str()))

@@ -4,7 +4,7 @@ use super::context::CommandContext;
 use super::default_results::results_of_input;
 use super::input::{Pending, input_order, is_standard_input};
 use super::rules;
-use super::settings::{guard, planning_options, run_options};
+use super::settings::{guard, planning_order, run_options};
 use super::setup::{CommandSetup, asks, rows_target};
 use crate::cli::{ApplyOptions, is_rules};
 use crate::exit::{CommandError, ExitStatus};
@@ -24,7 +24,7 @@ pub(super) async fn apply(options: ApplyOptions, command: CommandContext<'_>) ->
             Some("name the results with -o"),
         ));
     }
-    let planning = planning_options(&options.planning, guard(&options.guard, options.planning.no_inventory)?);
+    let planning = planning_order(&options.planning, guard(&options.guard, options.planning.no_inventory)?);
     // What the command line lacks is told before the consent that it lacks, too.
     let reading_options = options.input.repeated() + &options.guard.repeated();
     let input = input_order(&options.input, &command.general.settings, planning.inventory)?;

@@ -3,7 +3,7 @@
 use super::context::CommandContext;
 use super::input::{Pending, input_order};
 use super::rules;
-use super::settings::{guard, planning_options};
+use super::settings::{guard, planning_order};
 use super::setup::CommandSetup;
 use crate::cli::{PlanOptions, is_rules};
 use crate::exit::{CommandError, ExitStatus};
@@ -21,7 +21,7 @@ pub(super) async fn plan(options: PlanOptions, command: CommandContext<'_>) -> R
         return Err(CommandError::text(ExitStatus::Usage, message, Some(hint)));
     }
     let setup = CommandSetup::new(command, options.sandbox, &options.service, &options.quota, None)?;
-    let planning = planning_options(&options.planning, guard(&options.guard, options.planning.no_inventory)?);
+    let planning = planning_order(&options.planning, guard(&options.guard, options.planning.no_inventory)?);
     let order = input_order(&options.input, &command.general.settings, planning.inventory)?;
     let input = Pending::check(order, &options.input.filter, options.sandbox, command.screen).await?;
     let connection = setup.connect_for(&input).await?;

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::context::CommandContext;
 use super::default_results::results_of_input;
 use super::input::{input_name, named_encoding};
-use super::settings::{planning_options, run_options};
+use super::settings::{planning_order, run_options};
 use super::setup::{CommandSetup, asks, rows_target, run_context, system_clock};
 use crate::cli::{
     ApplyOptions, GivenOptions, GuardOptions, InputOptions, NOT_OF_RULES, PlanOptions, RulesOptions, VerifyOptions,
@@ -24,7 +24,7 @@ use crate::plan::guard::Guard;
 use crate::quota::{Quota, QuotaScope};
 use crate::report::{ExportedColumns, ListBuilder, MACHINE_COLUMNS, ResultsTarget, Screen, causes};
 use crate::rules::{Draft, Fault, Lookup, LookupOrder};
-use crate::run::{self, ApplyOrder, ExportedList, PlanningOptions, RulesOrder, refuse_faults};
+use crate::run::{self, ApplyOrder, ExportedList, PlanningOrder, RulesOrder, refuse_faults};
 use crate::words::counted;
 
 /// The longest file of rules that is read.
@@ -41,7 +41,7 @@ pub(super) async fn apply(options: ApplyOptions, command: CommandContext<'_>) ->
     let rules = setup.before_the_deadline(read(&options.input.input, &options.guard, command.screen)).await?;
     let order = ApplyOrder {
         target,
-        planning: planning(planning_options(&options.planning, Guard::default())),
+        planning: planning(planning_order(&options.planning, Guard::default())),
         run: run_options(asks, options.planning.no_bulk, options.changing),
         joins: !options.fresh,
     };
@@ -55,7 +55,7 @@ pub(super) async fn plan(options: PlanOptions, command: CommandContext<'_>) -> R
     let takes_list = options.inventory.is_some();
     refuse_options(&options.input, &options.guard, options.planning.no_inventory, takes_list)?;
     let rules = read(&options.input.input, &options.guard, command.screen).await?;
-    let planning = planning(planning_options(&options.planning, Guard::default()));
+    let planning = planning(planning_order(&options.planning, Guard::default()));
     let (tells_differences, explained) = (options.detailed_exitcode, options.explain.as_deref().map(reference));
     if let Some(path) = &options.inventory {
         let list = exported_list(path, &options.input, &rules, quota(&options.quota), command.screen).await?;
@@ -101,8 +101,8 @@ pub(super) async fn rules(options: RulesOptions, command: CommandContext<'_>) ->
 }
 
 /// Every machine is in the list, whatever else is planned.
-fn planning(options: PlanningOptions) -> PlanningOptions {
-    PlanningOptions { inventory: true, ..options }
+fn planning(options: PlanningOrder) -> PlanningOrder {
+    PlanningOrder { inventory: true, ..options }
 }
 
 /// What a machine is named by.

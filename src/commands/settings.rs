@@ -1,11 +1,11 @@
 //! What was typed about a plan and a run, as values.
 
-use crate::cli::{ChangingOptions, GuardOptions, PlanningOptions as PlanningArguments};
+use crate::cli::{ChangingOptions, GuardOptions, PlanningOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::plan::changes::PlanSettings;
 use crate::plan::guard::Guard;
 use crate::report::PageTarget;
-use crate::run::{PlanningOptions, RunOptions};
+use crate::run::{PlanningOrder, RunOptions};
 
 /// How a run is carried out.
 pub(super) fn run_options(asks: bool, no_bulk: bool, changing: ChangingOptions) -> RunOptions {
@@ -34,8 +34,8 @@ pub(super) fn guard(arguments: &GuardOptions, no_inventory: bool) -> Result<Guar
 }
 
 /// How a plan is made.
-pub(super) fn planning_options(arguments: &PlanningArguments, guard: Guard) -> PlanningOptions {
-    PlanningOptions {
+pub(super) fn planning_order(arguments: &PlanningOptions, guard: Guard) -> PlanningOrder {
+    PlanningOrder {
         settings: PlanSettings { unlisted: arguments.unlisted, limit: arguments.limit, guard },
         inventory: !arguments.no_inventory,
         bulk: !arguments.no_bulk,

@@ -6,7 +6,7 @@ use super::context::CommandContext;
 use super::input::{filter_of_file, typed_filter};
 use super::settings::{guard, run_options};
 use super::setup::{CommandSetup, asks, rows_target};
-use crate::cli::{FilterOptions, PlanningOptions as PlanningArguments, RetagOptions, TagsCommand, TagsOptions};
+use crate::cli::{FilterOptions, PlanningOptions, RetagOptions, TagsCommand, TagsOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::MachineFilter;
 use crate::model::RETAGGING_WHERE;
@@ -15,7 +15,7 @@ use crate::plan::changes::PlanSettings;
 use crate::plan::guard::Guard;
 use crate::plan::tag_change::TagChange;
 use crate::report::{MACHINE_COLUMNS, ResultsTarget};
-use crate::run::{self, ApplyOrder, NamedFilter, PlanningOptions, Retagging};
+use crate::run::{self, ApplyOrder, NamedFilter, PlanningOrder, Retagging};
 
 /// Reads all machines, and lists their tags or changes one.
 pub(super) async fn tags(options: TagsOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
@@ -65,14 +65,14 @@ async fn retag(
     // To make room for another tag is no removal.
     let removals = guard.removals.filter(|_| retagging.change.new_tag().is_none());
     let guard = Guard { removals, ..guard };
-    let planning = PlanningOptions {
+    let planning = PlanningOrder {
         settings: PlanSettings { limit: options.limit, guard, ..PlanSettings::default() },
         inventory: true,
         bulk: !options.no_bulk,
         max_changes: options.max_changes,
     };
     let RetagOptions { limit, max_changes, no_bulk, .. } = options;
-    let repeated = PlanningArguments { limit, max_changes, no_bulk, ..PlanningArguments::default() };
+    let repeated = PlanningOptions { limit, max_changes, no_bulk, ..PlanningOptions::default() };
     let setup = |options: &RetagOptions| CommandSetup::to_change(command, false, &options.changing, &repeated);
     if options.plan_only {
         let setup = setup(&options)?;

@@ -20,7 +20,7 @@ use crate::call::{Call, CallEnd, CallId, CallReport, Notice, Phase, Proof};
 use crate::clock::BootTime;
 use crate::model::{AnswerFacts, Bucket, OperationId, Outcome, Status};
 use crate::quota::{QuotaScope, relieves};
-use crate::store::{Doubt, RunKey};
+use crate::store::{AddsInDoubt, RunKey};
 
 /// Calls in flight until the service has accepted one.
 const SCOUTS: usize = 4;
@@ -181,7 +181,7 @@ impl Dispatcher {
         // What a bucket cannot do any more is for whoever resumes the run.
         let held_back = self.sending.lanes.held_back(&self.stopping.closed());
         let is_due = !self.stopping.is_stopping() && !held_back.is_empty();
-        is_due.then_some(Question::RemovesWithoutAdds(held_back, Doubt::Stays))
+        is_due.then_some(Question::RemovesWithoutAdds(held_back, AddsInDoubt::Stays))
     }
 
     fn take_answer(&mut self, answer: Answer) {
@@ -192,7 +192,7 @@ impl Dispatcher {
                     self.books.count(Status::NotAttempted, u64::from(removes.left_out));
                     self.sending.lanes.take_removes(kind, removes);
                 }
-                if doubt == Doubt::Stays {
+                if doubt == AddsInDoubt::Stays {
                     self.read_back.end();
                 }
             }

@@ -74,14 +74,14 @@ pub(crate) async fn dispatch<T: Transport>(
 impl<T: Transport> Engine<'_, T> {
     /// Everything that is to be sent, for calls of at most `limit` machines.
     async fn lanes(&self, limit: usize) -> Result<Lanes, StoreError> {
-        let guards = self.store.guards(self.run).await?;
+        let swaps = self.store.swaps(self.run).await?;
         let mut lanes = Vec::with_capacity(KINDS.len());
         for kind in KINDS {
             let limit = u32::try_from(limit_of(kind, limit)).unwrap_or(u32::MAX);
             let work = self.store.count_work(self.run, kind, limit).await?;
             lanes.push(Lane::new(kind, work, self.store.sent_before(self.run, kind).await?));
         }
-        Ok(Lanes::new(lanes, guards))
+        Ok(Lanes::new(lanes, swaps))
     }
 
     fn moment(&self) -> Moment {

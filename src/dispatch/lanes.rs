@@ -6,7 +6,7 @@
 
 use super::lane::{ApartOpenings, BulkOpening, CallsAhead, Due, Lane, LaneCall, Openings, WorkRead, bucket_of};
 use crate::model::{Bucket, ChangeKind, OperationId};
-use crate::store::{Guards, RemovesWithoutAdds, WorkKind};
+use crate::store::{RemovesWithoutAdds, Swaps, WorkKind};
 
 /// So many operations of a bucket are few.
 const MAXIMUM_STRAGGLERS: u64 = 32;
@@ -58,7 +58,7 @@ impl Room<'_> {
 #[derive(Debug)]
 pub(super) struct Lanes {
     all: Vec<Lane>,
-    guards: Guards,
+    swaps: Swaps,
     /// Lanes whose removes waited for adds, and may begin.
     released: Vec<WorkKind>,
     /// Buckets of which it was said that only a few operations are left.
@@ -68,11 +68,11 @@ pub(super) struct Lanes {
 impl Lanes {
     /// These lanes, in the order in which calls of one bucket are made. Where a machine's adds and removes are in different
     /// lanes, all adds come first.
-    pub(super) fn new(mut lanes: Vec<Lane>, guards: Guards) -> Self {
-        if guards == Guards::Mixed {
+    pub(super) fn new(mut lanes: Vec<Lane>, swaps: Swaps) -> Self {
+        if swaps == Swaps::Mixed {
             lanes.sort_by_key(|lane| lane.kind.change);
         }
-        Self { all: lanes, guards, released: Vec::new(), stragglers: Vec::new() }
+        Self { all: lanes, swaps, released: Vec::new(), stragglers: Vec::new() }
     }
 
     /// The lane of this kind.
@@ -90,7 +90,7 @@ impl Lanes {
             if blocked.contains(&bucket) {
                 continue;
             }
-            if self.is_guarded(kind) {
+            if self.comes_after_adds(kind) {
                 if !self.waits_for_adds(kind) {
                     return Some(Choice::Release(kind));
                 }
@@ -113,13 +113,13 @@ impl Lanes {
     }
 
     /// Where machines get tags and lose others, removes begin when all adds have an outcome.
-    fn is_guarded(&self, kind: WorkKind) -> bool {
-        kind.change == ChangeKind::Remove && self.guards != Guards::None && !self.released.contains(&kind)
+    fn comes_after_adds(&self, kind: WorkKind) -> bool {
+        kind.change == ChangeKind::Remove && self.swaps != Swaps::None && !self.released.contains(&kind)
     }
 
     fn waits_for_adds(&self, kind: WorkKind) -> bool {
         self.all.iter().any(|lane| {
-            let may_be_of_same_machine = lane.kind.unlisted == kind.unlisted || self.guards == Guards::Mixed;
+            let may_be_of_same_machine = lane.kind.unlisted == kind.unlisted || self.swaps == Swaps::Mixed;
             lane.kind.change == ChangeKind::Add && may_be_of_same_machine && !lane.is_settled()
         })
     }
@@ -131,7 +131,7 @@ impl Lanes {
             lane.take_off(u64::from(removes.left_out));
             lane.hold_back(removes.held_back);
         }
-        if self.is_guarded(kind) {
+        if self.comes_after_adds(kind) {
             self.released.push(kind);
         }
     }

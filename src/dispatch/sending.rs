@@ -12,7 +12,7 @@ use crate::call::{
     AbortCause, BulkRefusal, Call, CallEnd, CallId, CallOperation, History, Notice, OperationEnd, Questions, StopReason,
 };
 use crate::model::{Bucket, OperationId, Outcome};
-use crate::store::{Doubt, RunKey, WorkItem, WorkKind};
+use crate::store::{AddsInDoubt, RunKey, WorkItem, WorkKind};
 
 /// What a run has to send, and what it has sent.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Sending {
                 Due::Call(call)
             }
             Choice::Read(kind, read) => Due::Ask(Question::Work(kind, read)),
-            Choice::Release(kind) => Due::Ask(Question::RemovesWithoutAdds(vec![kind], Doubt::MayBeSettled)),
+            Choice::Release(kind) => Due::Ask(Question::RemovesWithoutAdds(vec![kind], AddsInDoubt::MayBeSettled)),
         })
     }
 

@@ -12,7 +12,7 @@ use super::settings::StopRequest;
 use crate::call::{Call, CallEnd, CallId, CallReport};
 use crate::clock::BootTime;
 use crate::model::Bucket;
-use crate::store::{Absence, Doubt, RemovesWithoutAdds, StoreError, UnknownOperations, WorkItem, WorkKind};
+use crate::store::{Absence, AddsInDoubt, RemovesWithoutAdds, StoreError, UnknownOperations, WorkItem, WorkKind};
 
 /// When something happened.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +73,7 @@ pub(super) enum Question {
     /// Operations of a kind.
     Work(WorkKind, WorkRead),
     /// The removes of these lanes whose adds did not succeed, after they were left out.
-    RemovesWithoutAdds(Vec<WorkKind>, Doubt),
+    RemovesWithoutAdds(Vec<WorkKind>, AddsInDoubt),
     /// What was sent and never answered.
     UnknownOperations,
     /// The ends of so many of the latest calls, for each group of buckets that share a quota.
@@ -84,7 +84,7 @@ pub(super) enum Question {
 #[derive(Debug)]
 pub(super) enum Answer {
     Work(WorkKind, WorkRead, Vec<WorkItem>),
-    RemovesWithoutAdds(Vec<(WorkKind, RemovesWithoutAdds)>, Doubt),
+    RemovesWithoutAdds(Vec<(WorkKind, RemovesWithoutAdds)>, AddsInDoubt),
     UnknownOperations(UnknownOperations),
     LatestEnds(Vec<Vec<BootTime>>),
 }

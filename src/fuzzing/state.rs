@@ -96,7 +96,7 @@ async fn go_on(store: &Store) -> usize {
         drop(store.run_slots(run).await);
         drop(store.slot_history(run).await);
         drop(store.unknown_operations(run).await);
-        drop(store.guards(run).await);
+        drop(store.swaps(run).await);
         for change in [ChangeKind::Add, ChangeKind::Remove, ChangeKind::DeviceValue] {
             let kind = WorkKind { change, unlisted: false };
             drop(store.count_work(run, kind, 500).await);

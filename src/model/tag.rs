@@ -79,17 +79,32 @@ impl Tag {
         &self.0
     }
 
-    /// Whether another tag differs from this one in nothing but case: the service may take them for one.
-    pub fn is_case_variant_of(&self, other: &str) -> bool {
+    /// Its text without case, which groups the tags that the service may take for one: [`is_same_but_for_case`](Self::is_same_but_for_case).
+    pub(crate) fn case_key(&self) -> String {
+        case_key(&self.0)
+    }
+
+    /// Whether another tag is this one, or differs from it in nothing but case: the service may take them for one.
+    pub(crate) fn is_same_but_for_case(&self, other: &str) -> bool {
         let own: &str = &self.0;
         let is_ascii = own.is_ascii() && other.is_ascii();
-        own != other && (own.eq_ignore_ascii_case(other) || (!is_ascii && own.to_lowercase() == other.to_lowercase()))
+        own.eq_ignore_ascii_case(other) || (!is_ascii && case_key(own) == case_key(other))
+    }
+
+    /// Whether another tag differs from this one in nothing but case.
+    pub(crate) fn is_case_variant_of(&self, other: &str) -> bool {
+        &*self.0 != other && self.is_same_but_for_case(other)
     }
 
     /// Whether the portal cannot filter by this tag: parentheses and commas break its filter (documented).
     pub fn breaks_portal_filter(&self) -> bool {
         self.0.contains(['(', ')', ','])
     }
+}
+
+/// The text of a tag without case, as [`Tag::case_key`] has it.
+pub(crate) fn case_key(tag: &str) -> String {
+    tag.to_lowercase()
 }
 
 /// Whether a character means something to a device, and is no line break: no tag that is added may hold one.
@@ -112,6 +127,23 @@ impl fmt::Display for Tag {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_that_differ_in_case_alone_are_the_same_but_for_case_and_have_one_key() {
+        for (one, other, is_same, is_variant) in [
+            ("Größe", "Größe", true, false),
+            ("Größe", "GRÖßE", true, true),
+            ("Test", "tEST", true, true),
+            ("ΣΟΦΟΣ", "σοφος", true, true),
+            ("Größe", "Grösse", false, false),
+            ("Test", "Test ", false, false),
+        ] {
+            let tag = Tag(one.into());
+            assert_eq!(tag.is_same_but_for_case(other), is_same, "{one} and {other}");
+            assert_eq!(tag.is_case_variant_of(other), is_variant, "{one} and {other}");
+            assert_eq!(tag.case_key() == case_key(other), is_same, "{one} and {other}");
+        }
+    }
 
     #[test]
     fn tags_are_checked() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(crate) use super::decision::Decision;
 use super::decision::Earlier;
 use super::guard::Guard;
-use super::limiting::{Weighed, hold_back};
+use super::holding_back::{Weighed, hold_back};
 use super::operations::{Operations, PlannedOperation};
 use super::recent::{Held, RecentWrites};
 use super::resolution::{MachineNumber, NameFailure, Resolution, ResolvedMachine};
@@ -140,7 +140,7 @@ impl Plan {
     /// For each machine whether it is to have some tags and not others: then its removes wait for its adds, since tags
     /// drive device groups and a machine must not fall out of both. What is already set counts, too: a run that is gone on
     /// with may find that it is not so any more.
-    pub(crate) fn guarded_machines(&self) -> Vec<bool> {
+    pub(crate) fn swap_machines(&self) -> Vec<bool> {
         const ADDS: u8 = 1;
         const REMOVES: u8 = 2;
         let mut seen = vec![0_u8; self.machines.len()];

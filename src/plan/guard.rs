@@ -101,11 +101,11 @@ pub(crate) fn tags_taken_off<'a, M: Copy + Eq + Hash>(removals: &[(M, &'a Tag, H
     // Nearly all are shown, and only the others may be a form of them.
     let (mut others, mut forms_of) = (Vec::new(), HashSet::new());
     for (machine, tag, _) in removals.iter().filter(|removal| !is_shown(removal) && on_machines.contains(&removal.0)) {
-        others.push((*machine, tag.as_str().to_lowercase()));
+        others.push((*machine, tag.case_key()));
         forms_of.insert(*machine);
     }
     let shown = removals.iter().filter(|removal| is_shown(removal) && forms_of.contains(&removal.0));
-    let shown: HashSet<(M, String)> = shown.map(|(machine, tag, _)| (*machine, tag.as_str().to_lowercase())).collect();
+    let shown: HashSet<(M, String)> = shown.map(|(machine, tag, _)| (*machine, tag.case_key())).collect();
     let same = others.iter().filter(|form| shown.contains(form)).count();
     (removals.len() - same) as u64
 }

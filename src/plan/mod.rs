@@ -6,8 +6,8 @@ pub(crate) mod decision;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub(crate) mod guard;
+pub(crate) mod holding_back;
 pub(crate) mod isolation;
-pub(crate) mod limiting;
 pub(crate) mod operations;
 pub(crate) mod other_forms;
 pub(crate) mod recent;

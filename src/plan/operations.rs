@@ -11,7 +11,7 @@ use hashbrown::hash_table::Entry;
 
 use super::resolution::{MachineNumber, Resolution};
 use crate::input::Excerpt;
-use crate::model::{Change, OperationId, Request, Requests, TagAction, TagNumber};
+use crate::model::{Change, OperationId, Request, Requests, Tag, TagAction, TagNumber};
 
 /// One change to one machine, as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +88,9 @@ impl Operations {
     /// Finds tags of one machine that are added as well as removed and differ in nothing but case: the service may take them
     /// for one.
     fn refuse_case_variants(&mut self, requests: &Requests) {
-        let lower_case: Vec<String> = requests.tags.iter().map(|tag| tag.as_str().to_lowercase()).collect();
+        let case_keys: Vec<String> = requests.tags.iter().map(Tag::case_key).collect();
         let mut spellings: HashMap<&str, u32> = HashMap::new();
-        for tag in &lower_case {
+        for tag in &case_keys {
             *spellings.entry(tag).or_default() += 1;
         }
         spellings.retain(|_, count| *count > 1);
@@ -100,7 +100,7 @@ impl Operations {
         let mut known: HashMap<(MachineNumber, &str), Vec<PlannedOperation>> = HashMap::new();
         for operation in &self.operations {
             let Change::Tag(action, tag) = operation.change else { continue };
-            let tag = lower_case.get(tag.0 as usize).map(String::as_str).filter(|tag| spellings.contains_key(tag));
+            let tag = case_keys.get(tag.0 as usize).map(String::as_str).filter(|tag| spellings.contains_key(tag));
             let Some(tag) = tag else { continue };
             let earlier = known.entry((operation.machine, tag)).or_default();
             let contradicted =

@@ -46,7 +46,7 @@ impl StoredWish {
     ///
     /// The list may lag behind the run that an undo takes back, behind the undo, or behind runs before them: then it shows
     /// what one of them had left or found. Anything else is somebody else's, and younger than our writes.
-    pub(crate) fn held_today(self, shown: Held, held: Held, earlier: MayHold) -> Held {
+    pub(crate) fn held_or_shown(self, shown: Held, held: Held, earlier: MayHold) -> Held {
         let is_ours = [Held::Unknown, self.wanted, self.before].contains(&shown)
             || self.before == Held::Unknown
             || (earlier != MayHold::ANYTHING && earlier.allows(shown));
@@ -228,12 +228,12 @@ mod tests {
         ];
         for (is_undo, before, shown, expected) in table {
             for earlier in [MayHold::NOTHING, MayHold::only(LOW), MayHold::ANYTHING] {
-                let held = wish(is_undo, before).held_today(shown, HIGH, earlier);
+                let held = wish(is_undo, before).held_or_shown(shown, HIGH, earlier);
                 assert_eq!(held, expected, "{is_undo} {before:?} {shown:?} {earlier:?}");
             }
         }
         // A run before that one had found it, and the list lags behind both.
-        assert_eq!(wish(true, HIGH).held_today(NORMAL, HIGH, MayHold::only(NORMAL)), HIGH);
+        assert_eq!(wish(true, HIGH).held_or_shown(NORMAL, HIGH, MayHold::only(NORMAL)), HIGH);
     }
 
     #[test]

@@ -25,11 +25,11 @@ mod lookup;
 mod lookup_section;
 mod own;
 mod sections;
-mod settling;
 mod spellings;
 mod template;
 #[cfg(test)]
 mod tests;
+mod unsettled;
 mod wishes;
 
 pub(crate) use self::account::Account;
@@ -42,5 +42,5 @@ pub(crate) use self::fault::Fault;
 pub(crate) use self::fleet::Fleet;
 pub(crate) use self::lookup::{Lookup, LookupOrder};
 pub(crate) use self::own::Owned;
-pub(crate) use self::settling::PlannedForMachine;
+pub(crate) use self::unsettled::PlannedForMachine;
 pub(crate) use self::wishes::{Wish, wishes};

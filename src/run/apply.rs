@@ -9,12 +9,12 @@ use super::carrying_out::{Run, RunOptions};
 use super::claim::{claim, claim_by_name};
 use super::input::CheckedInput;
 use super::join::{candidates, carry_into, carry_outcomes, input_digest, is_of_file, operations_digest, remembered};
-use super::later::AskedWhen;
 use super::order_digest::OrderDigest;
-use super::planning::{MADE_AGAIN, Planned, PlanningOptions, add_reading, end_reason, make_plan};
+use super::planning::{MADE_AGAIN, Planned, PlanningOrder, add_reading, end_reason, make_plan};
 use super::record::record;
-use super::resuming::{Resuming, operations_left, resume_stored};
+use super::resume_stored::{Resuming, operations_left, resume_stored};
 use super::tenant::{OwnWrites, Tenant};
+use super::today::AskedWhen;
 use crate::api::Transport;
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
@@ -31,7 +31,7 @@ pub(crate) struct ApplyOrder {
     /// Where the results go.
     pub(crate) target: ResultsTarget,
     /// How it is planned.
-    pub(crate) planning: PlanningOptions,
+    pub(crate) planning: PlanningOrder,
     /// How it is carried out.
     pub(crate) run: RunOptions,
     /// Whether it may resume an unfinished run.
@@ -169,8 +169,8 @@ impl<'a, T: Transport> Application<'a, T> {
             return Ok(None);
         }
         let id = new_run.run_id.clone();
-        let patience = self.tenant.patience(self.order.run.lock_wait);
-        let begun = begin(self.tenant, new_run, &mut self.input, &mut planned, &patience, context).await?;
+        let lock_wait = self.tenant.lock_wait(self.order.run.lock_wait);
+        let begun = begin(self.tenant, new_run, &mut self.input, &mut planned, &lock_wait, context).await?;
         Ok(begun.map(|key| (key, id)))
     }
 
@@ -183,9 +183,9 @@ impl<'a, T: Transport> Application<'a, T> {
         context: &mut RunContext,
     ) -> Result<Option<Begun>, CommandError> {
         let (store, run) = (&self.tenant.store, unfinished.run.key);
-        let patience = self.tenant.patience(self.order.run.lock_wait);
+        let lock_wait = self.tenant.lock_wait(self.order.run.lock_wait);
         // Whoever is at it would go on changing what is decided about.
-        let claimed = claim(store, run, &patience, context).await;
+        let claimed = claim(store, run, &lock_wait, context).await;
         // Whoever was at it may have put the run into a new form meanwhile, and this one is no more.
         if claimed.is_err() && !candidates(self.tenant).await?.iter().any(|candidate| candidate.run.key == run) {
             return Ok(None);
@@ -209,7 +209,7 @@ impl<'a, T: Transport> Application<'a, T> {
             return Ok(None);
         }
         let key = carry_into(store, &joined, new_run, &mut self.input, &planned).await?;
-        claim(store, key, &patience, context).await?;
+        claim(store, key, &lock_wait, context).await?;
         let is_overtaken =
             planned.is_stale(self.tenant, context) || was_written_to(store, key, &planned, context).await?;
         Ok((!is_overtaken).then(|| (key, unfinished.run.description.run_id.clone())))
@@ -222,7 +222,7 @@ impl<'a, T: Transport> Application<'a, T> {
         unfinished: Option<&UnfinishedRun>,
         context: &mut RunContext,
     ) -> Result<(), CommandError> {
-        let PlanningOptions { max_changes, settings, .. } = self.order.planning;
+        let PlanningOrder { max_changes, settings, .. } = self.order.planning;
         planned.refuse_too_many_changes(max_changes, settings.guard)?;
         let joins = unfinished.map(|unfinished| joins(unfinished, planned.changes()));
         if !self.order.run.asks || planned.changes() == 0 {

@@ -4,7 +4,7 @@ use super::RunContext;
 use super::carrying_out::RunOptions;
 use super::claim::claim;
 use super::input::CheckedInput;
-use super::patience::Patience;
+use super::lock_wait::LockWait;
 use super::planning::Planned;
 use super::record::{new_run_id, record};
 use super::tenant::Tenant;
@@ -53,14 +53,14 @@ pub(super) async fn begin<T: Transport>(
     new_run: NewRun,
     input: &mut CheckedInput,
     planned: &mut Planned,
-    patience: &Patience,
+    lock_wait: &LockWait,
     context: &mut RunContext,
 ) -> Result<Option<RunKey>, CommandError> {
     // Which machines have the tag is another matter once another run is over.
     let selects_anew = new_run.input_path.starts_with(RETAGGING_PREFIX);
     let (store, waits) = (&tenant.store, context.waits.len());
     let key = record(store, new_run, input, planned, true).await?;
-    claim(store, key, patience, context).await?;
+    claim(store, key, lock_wait, context).await?;
     let is_overtaken = selects_anew && context.waits.len() > waits;
     if planned.is_stale(tenant, context) || is_overtaken || planned.is_overtaken(tenant, context).await? {
         store.set_run_state(key, RunState::Preparing).await?;

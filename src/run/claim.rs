@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::context::{RunContext, Waited};
-use super::patience::Patience;
+use super::lock_wait::LockWait;
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::clock::{SharedClock, sleep_until};
@@ -27,8 +27,8 @@ pub(super) async fn claim_by_name<T: Transport>(
     let mut run = run.clone();
     loop {
         let waited = tenant.clock.boot_time().since(began);
-        let patience = tenant.patience(lock_wait.map(|wait| wait.saturating_sub(waited)));
-        let error = match claim(store, run.key, &patience, context).await {
+        let lock_wait = tenant.lock_wait(lock_wait.map(|wait| wait.saturating_sub(waited)));
+        let error = match claim(store, run.key, &lock_wait, context).await {
             // Whoever was at it may have brought it to its end, or taken it back.
             Ok(state) => return Ok(StoredRun { state, ..run }),
             Err(error) => error,
@@ -46,10 +46,10 @@ pub(super) async fn claim_by_name<T: Transport>(
 pub(super) async fn claim(
     store: &Store,
     run: RunKey,
-    patience: &Patience,
+    lock_wait: &LockWait,
     context: &mut RunContext,
 ) -> Result<RunState, CommandError> {
-    let give_up = patience.end();
+    let give_up = lock_wait.end();
     let mut told: Vec<Holder> = Vec::new();
     loop {
         let holders = match store.claim_run(run).await? {
@@ -60,11 +60,11 @@ pub(super) async fn claim(
             None => Waited::TimeIsUp,
             Some(give_up) => {
                 if !told.iter().map(Holder::obstacle).eq(holders.iter().map(Holder::obstacle)) {
-                    context.say(&patience.text(give_up, &holders));
+                    context.say(&lock_wait.text(give_up, &holders));
                     told.clone_from(&holders);
                 }
-                let over = until_over(store, &holders, &patience.clock);
-                context.wait_for(Spent::OtherRun, patience.clock.as_ref(), Some(give_up), over).await
+                let over = until_over(store, &holders, &lock_wait.clock);
+                context.wait_for(Spent::OtherRun, lock_wait.clock.as_ref(), Some(give_up), over).await
             }
         };
         let why = match waited {
@@ -79,11 +79,11 @@ pub(super) async fn claim(
         if holders.iter().all(|holder| holder.overlap.is_some()) {
             store.discard_run(run).await?;
         }
-        let hint = match patience.lock_wait {
+        let hint = match lock_wait.most {
             None => "nothing was sent; wait for it with --lock-wait 30m, or run the same command later",
             Some(_) => "nothing was sent; run the same command later",
         };
-        let described = describe_holders(&holders, patience.clock.wall_time());
+        let described = describe_holders(&holders, lock_wait.clock.wall_time());
         let message = format!("another run is in the way{why}: {described}");
         return Err(CommandError::text(ExitStatus::AnotherRun, message, Some(hint)));
     }

@@ -2,11 +2,10 @@
 //! invocation.
 
 use super::RunContext;
-use super::join::earlier;
-use super::later::{AskedWhen, LaterRuns, today};
-use super::planning::{PlanningOptions, add_reading, found};
+use super::planning::{PlanningOrder, add_reading, found};
 use super::record::left_out;
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
+use super::today::{AskedWhen, LaterRuns, earlier, today};
 use crate::api::Transport;
 use crate::exit::CommandError;
 use crate::inventory::Inventory;
@@ -18,7 +17,7 @@ use crate::model::{Change, Held, MachineId, MayHold, OperationId, Slot, TagActio
 use crate::plan::carrying::{Earlier, Today};
 use crate::plan::changes::{Decision, PlanSettings, held_today, proven_today};
 use crate::plan::guard::Guard;
-use crate::plan::limiting::{Weighed, hold_back};
+use crate::plan::holding_back::{Weighed, hold_back};
 use crate::plan::recent::RecentWrites;
 use crate::plan::redecision::{InList, Overruled, StoredWish, redecide};
 use crate::store::{
@@ -67,7 +66,7 @@ impl DecidedRun {
 pub(super) async fn decide_again<T: Transport>(
     tenant: &Tenant<T>,
     stored: &StoredRun,
-    planning: PlanningOptions,
+    planning: PlanningOrder,
     asked: AskedWhen,
     calls: &mut ReadProgress,
     context: &mut RunContext,
@@ -94,7 +93,7 @@ pub(super) async fn decide_again<T: Transport>(
         // What was left to a later run stays that run's, also where nobody knows what had become of it; unless somebody asks
         // for it once more.
         let was_left = was_left(known);
-        let is_wanted_again = was_left && asked == AskedWhen::Again && !is_undo;
+        let is_wanted_again = was_left && asked.wants_again(stored.description.kind);
         let is_kept = was_left && asked == AskedWhen::Before
             || !known.state.is_open() && !may_be_decided_again(known, in_list, guard, is_wanted_again);
         if is_kept {
@@ -134,7 +133,7 @@ pub(super) async fn decide_again<T: Transport>(
 /// knows nothing of what was done.
 async fn look<T: Transport>(
     tenant: &Tenant<T>,
-    planning: PlanningOptions,
+    planning: PlanningOrder,
     calls: &mut ReadProgress,
     context: &mut RunContext,
 ) -> Result<Result<(Option<Inventory>, OwnWrites), ReadError>, CommandError> {
@@ -182,7 +181,7 @@ impl DecidedRun {
 /// left to others, is wanted again; an undo leaves that.
 pub(super) async fn decide_without_list(store: &Store, run_id: &str, asked: AskedWhen) -> Result<(), CommandError> {
     let StoredRun { key: run, description, .. } = store.run_by_id(run_id).await?;
-    let is_wanted_again = asked == AskedWhen::Again && description.kind != RunKind::Undo;
+    let is_wanted_again = asked.wants_again(description.kind);
     let later = LaterRuns::of(store, run, asked).await?;
     if asked == AskedWhen::Again {
         store.note_asked(run).await?;
@@ -315,7 +314,7 @@ fn look_at(
     let shown = held_today(&known.operation, inventory, &RecentWrites::default());
     let Slot { machine, tag } = known.operation.slot();
     let earlier = recent.find(&machine, tag.as_ref()).map_or(MayHold::NOTHING, |written| written.known_earlier);
-    let held = wish.held_today(shown, today.held, earlier);
+    let held = wish.held_or_shown(shown, today.held, earlier);
     let overruled = later.overrule(known, Held::Unknown);
     (StoredWish { overruled, ..wish }, Today { held, written_later: later.written(known, Held::Unknown) })
 }

@@ -4,26 +4,24 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::input::CheckedInput;
-use super::later::{AskedWhen, LaterRuns, today};
 use super::planning::Planned;
 use super::record::record;
 use super::tenant::Tenant;
+use super::today::{AskedWhen, LaterRuns, earlier, today};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::{RecordCells, records};
 use crate::model::identity::{OperationsDigest, OrderedDigest};
 use crate::model::{Change, Held, MachineId, Operation, OperationId, ReferenceNumber, Request, Slot};
-use crate::plan::carrying::{Carried, Earlier, EarlierOutcome};
+use crate::plan::carrying::{Carried, EarlierOutcome};
 use crate::plan::changes::{Decision, PlanSettings, outcome_today};
 use crate::store::{
-    CarriedOperation, KnownOperation, NewRun, OPERATIONS_AT_ONCE, OperationState, RunKey, RunKind, RunSlot, Store,
-    StoredChunk, StoredRun, UnfinishedRun,
+    CarriedOperation, NewRun, OPERATIONS_AT_ONCE, OperationState, RunKey, RunKind, RunSlot, Store, StoredChunk,
+    StoredRun, UnfinishedRun,
 };
 
 /// A run is joined until this long after its last activity.
 const JOINED_WITHIN: Duration = Duration::from_hours(24);
-/// The service's code, and ours, for what the app may not do.
-const FORBIDDEN: &str = "Forbidden";
 
 /// A digest of the header and the rows in their order.
 pub(super) fn input_digest(input: &mut CheckedInput) -> Result<String, CommandError> {
@@ -316,25 +314,4 @@ async fn earlier_outcomes(
         }
     }
     Ok(outcomes)
-}
-
-/// How far an operation had come.
-pub(super) fn earlier(known: &KnownOperation) -> Earlier {
-    match known.state {
-        OperationState::Succeeded => Earlier::Succeeded,
-        _ if known.is_done_in_doubt() => Earlier::DoneInDoubt,
-        OperationState::Unknown => Earlier::MayBeDone,
-        _ if known.ambiguous => Earlier::MayBeDone,
-        OperationState::Pending | OperationState::NotAttempted => Earlier::NotSent,
-        OperationState::Unchanged => Earlier::Unchanged,
-        OperationState::Failed if known.attempts == 0 => Earlier::FailedUnsent,
-        // A permission may have been given since.
-        OperationState::Failed
-            if known.error_code.as_deref().is_some_and(|code| FORBIDDEN.eq_ignore_ascii_case(code)) =>
-        {
-            Earlier::Refused
-        }
-        OperationState::Failed => Earlier::Failed,
-        OperationState::Refused => Earlier::Refused,
-    }
 }

@@ -20,38 +20,44 @@
 //! sender of `stop_requests` interrupts. Dropping the future of a command, and its store, is the death of its process:
 //! everything that holds is in the store. An error is shown, as the program does it, by `screen.problem(&error.problem)`.
 
+// What a command asks for.
 mod apply;
+mod check;
+mod inventory;
+mod plan;
+mod resume;
+mod retag;
+mod rules;
+mod rules_trial;
+mod tags;
+mod undo;
+mod verify;
+
+// What these have in common.
 mod beginning;
 mod carrying_out;
-mod check;
 mod claim;
 mod context;
 mod deciding_again;
 mod foretelling;
-#[cfg(test)]
-mod histories;
 mod input;
 mod input_faults;
-mod inventory;
 mod join;
-mod later;
+mod lock_wait;
 mod order_digest;
 mod ownership;
-mod patience;
-mod plan;
 mod planning;
 mod record;
-mod resume;
-mod resuming;
-mod retag;
-mod rules;
+mod resume_stored;
 mod rules_report;
-mod rules_trial;
-mod settling;
-mod tags;
+mod rules_unsettled;
 mod tenant;
-mod undo;
-mod verify;
+mod today;
+
+#[cfg(test)]
+mod histories;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use apply::{ApplyOrder, apply};
 pub(crate) use carrying_out::RunOptions;
@@ -63,7 +69,7 @@ pub(crate) use input::{
 };
 pub(crate) use inventory::inventory;
 pub(crate) use plan::plan;
-pub(crate) use planning::PlanningOptions;
+pub(crate) use planning::PlanningOrder;
 pub(crate) use resume::{ResumeOrder, resume};
 pub(crate) use retag::{RETAG_HEADER, Retagging, plan_retagging, retag};
 pub(crate) use rules::{RulesOrder, apply_rules, dump_rules, plan_rules, release_rules, verify_rules};
@@ -73,6 +79,3 @@ pub(crate) use tags::tags;
 pub(crate) use tenant::{CallOptions, Identity, Service, Tenant, unknown_calls_text};
 pub(crate) use undo::{UNDO_HEADER, UndoOrder, undo};
 pub(crate) use verify::verify;
-
-#[cfg(test)]
-mod tests;

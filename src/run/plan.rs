@@ -2,7 +2,7 @@
 
 use super::RunContext;
 use super::input::CheckedInput;
-use super::planning::{Planned, PlanningOptions, make_plan};
+use super::planning::{Planned, PlanningOrder, make_plan};
 use super::tenant::Tenant;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
@@ -14,7 +14,7 @@ use crate::store::{RunCondition, RunEntry};
 /// Plans and says what is planned. With `tells_differences`, a plan that changes something has a status of its own.
 pub(crate) async fn plan<T: Transport>(
     tenant: &Tenant<T>,
-    planning: PlanningOptions,
+    planning: PlanningOrder,
     tells_differences: bool,
     input: &CheckedInput,
     context: &mut RunContext,
@@ -28,7 +28,7 @@ pub(crate) async fn plan<T: Transport>(
 /// Says what is planned.
 pub(super) async fn show<T: Transport>(
     tenant: &Tenant<T>,
-    planning: PlanningOptions,
+    planning: PlanningOrder,
     tells_differences: bool,
     input: &CheckedInput,
     planned: &Planned,
@@ -59,7 +59,7 @@ async fn warn_of_runs_under_way<T: Transport>(tenant: &Tenant<T>, screen: &Scree
 pub(super) fn tell(
     report: &PlanReport<'_>,
     planned: &Planned,
-    planning: PlanningOptions,
+    planning: PlanningOrder,
     tells_differences: bool,
     context: &RunContext,
 ) -> Result<ExitStatus, CommandError> {

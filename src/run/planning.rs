@@ -35,7 +35,7 @@ const PLAN_HOLDS_FOR: Duration = Duration::from_mins(10);
 
 /// How a plan is made.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PlanningOptions {
+pub(crate) struct PlanningOrder {
     /// What is left out.
     pub(crate) settings: PlanSettings,
     /// Whether the tenant's machines are read first.
@@ -64,7 +64,7 @@ pub(super) struct Planned {
 pub(super) async fn make_plan<T: Transport>(
     tenant: &Tenant<T>,
     input: &CheckedInput,
-    options: PlanningOptions,
+    options: PlanningOrder,
     context: &mut RunContext,
 ) -> Result<Result<Planned, ReadError>, CommandError> {
     // Without a row there is nothing to be known; what was read to find that out is counted.

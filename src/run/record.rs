@@ -71,17 +71,17 @@ async fn record_tags(store: &Store, run: RunKey, tags: &[Tag]) -> Result<(), Com
 
 async fn record_operations(store: &Store, run: RunKey, planned: &Planned, was_read: bool) -> Result<(), CommandError> {
     let plan = &planned.plan;
-    let guarded = plan.guarded_machines();
+    let swaps = plan.swap_machines();
     let mut part = Vec::new();
     let mut forms = Vec::new();
     for (number, (operation, decision, before)) in (0_u32..).zip(plan.iter()) {
-        let is_guarded = guarded.get(operation.machine.0 as usize).is_some_and(|guarded| *guarded);
+        let has_swap = swaps.get(operation.machine.0 as usize).is_some_and(|has_swap| *has_swap);
         part.push(NewOperation {
             operation: OperationId(number),
             machine: planned.machine(operation).ok_or_else(no_such_machine)?,
             change: operation.change,
             // What a row in error keeps waiting, nothing of this run can release.
-            guard: (is_guarded && decision != Decision::AddInError).then_some(operation.machine.0),
+            swap: (has_swap && decision != Decision::AddInError).then_some(operation.machine.0),
             unlisted: plan.is_unlisted(operation.machine),
             before,
             settled: settled(planned, operation, decision, was_read),

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::RunContext;
 use super::carrying_out::RunOptions;
-use super::later::AskedWhen;
 use super::ownership::refuse_owned_by_others;
-use super::planning::PlanningOptions;
-use super::resuming::{Resuming, named, nothing_left, resume_stored};
+use super::planning::PlanningOrder;
+use super::resume_stored::{Resuming, named, nothing_left, resume_stored};
 use super::tenant::Tenant;
+use super::today::AskedWhen;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::Excerpt;
@@ -24,7 +24,7 @@ pub(crate) struct ResumeOrder {
     /// What they must not be written into.
     pub(crate) reserved: Reserved,
     /// How what is left is planned.
-    pub(crate) planning: PlanningOptions,
+    pub(crate) planning: PlanningOrder,
     /// How it is carried out.
     pub(crate) run: RunOptions,
 }

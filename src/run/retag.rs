@@ -15,8 +15,8 @@ use super::input::CheckedInput;
 use super::input_faults::portal_warning;
 use super::join::{candidates, is_of_input};
 use super::plan::show;
-use super::planning::{Planned, PlanningOptions, plan_over};
-use super::resuming::resume_stored;
+use super::planning::{Planned, PlanningOrder, plan_over};
+use super::resume_stored::resume_stored;
 use super::tenant::{MachinesRead, Tenant};
 use super::undo::not_kept;
 use crate::api::Transport;
@@ -76,7 +76,7 @@ pub(crate) async fn retag<T: Transport>(
 /// its own.
 pub(crate) async fn plan_retagging<T: Transport>(
     tenant: &Tenant<T>,
-    planning: PlanningOptions,
+    planning: PlanningOrder,
     tells_differences: bool,
     retagging: &Retagging,
     context: &mut RunContext,
@@ -93,7 +93,7 @@ pub(crate) async fn plan_retagging<T: Transport>(
 async fn prepare<T: Transport>(
     tenant: &Tenant<T>,
     Retagging { change, typed, filter }: &Retagging,
-    planning: PlanningOptions,
+    planning: PlanningOrder,
     begun_before: Vec<MachineId>,
     context: &mut RunContext,
 ) -> Result<Option<(CheckedInput, Planned)>, CommandError> {

@@ -15,9 +15,9 @@ use super::input::{CheckedInput, RulesOfInput};
 use super::join::{candidates, is_of_file};
 use super::ownership::overlaps;
 use super::plan::show;
-use super::planning::{Planned, PlanningOptions, plan_over, warn_of_tags};
+use super::planning::{Planned, PlanningOrder, plan_over, warn_of_tags};
 use super::rules_report::{refuse_faults, refuse_short_list};
-use super::settling::count_unsettled;
+use super::rules_unsettled::count_unsettled;
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use super::undo::not_kept;
 use super::verify::verify;
@@ -93,7 +93,7 @@ pub(crate) async fn apply_rules<T: Transport>(
 /// Plans and says what is planned, or what the rules say of one machine; changes nothing.
 pub(crate) async fn plan_rules<T: Transport>(
     tenant: &Tenant<T>,
-    mut planning: PlanningOptions,
+    mut planning: PlanningOrder,
     tells_differences: bool,
     explained: Option<&MachineReference>,
     rules: RulesOrder,
@@ -253,14 +253,14 @@ pub(super) fn made_rows(
     let account = wishes(declaration, fleet, given_last, |wish| {
         let Some(machine) = fleet.inventory.machine(wish.position) else { return };
         if !taken_off.is_empty() {
-            asked.extend(wish.change.tag().map(|tag| (machine.id().clone(), tag.as_str().to_lowercase())));
+            asked.extend(wish.change.tag().map(|tag| (machine.id().clone(), tag.case_key())));
         }
         let added = add_row(&mut sheet, machine.id(), machine.name().unwrap_or_default(), &wish);
         failed = failed.take().or(added.err());
     });
     for (machine, change) in taken_off {
         let Some((tag, listed)) = change.tag().zip(fleet.inventory.look_up(machine)) else { continue };
-        let is_asked = asked.contains(&(machine.clone(), tag.as_str().to_lowercase()));
+        let is_asked = asked.contains(&(machine.clone(), tag.case_key()));
         if is_asked || listed.has_tag(tag.as_str()) == Some(true) {
             continue;
         }

@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use super::RunContext;
 use super::input::{CheckedInput, RulesOfInput};
 use super::plan::tell;
-use super::planning::{Planned, PlanningOptions, tell_new_tags};
+use super::planning::{Planned, PlanningOrder, tell_new_tags};
 use super::rules::{RulesOrder, explain, guard, made_rows};
 use super::rules_report::refuse_faults;
-use super::settling::count_unsettled;
+use super::rules_unsettled::count_unsettled;
 use super::tenant::OwnWrites;
 use super::undo::not_kept;
 use crate::api::most_machines;
@@ -45,7 +45,7 @@ pub(crate) struct ExportedList {
 /// Plans for the machines of a list and says what is planned, or what the rules say of one of them.
 pub(crate) fn try_rules(
     list: ExportedList,
-    mut planning: PlanningOptions,
+    mut planning: PlanningOrder,
     tells_differences: bool,
     explained: Option<&MachineReference>,
     rules: RulesOrder,

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 use super::context::{RunContext, Waited};
-use super::patience::Patience;
+use super::lock_wait::LockWait;
 use crate::api::Transport;
 use crate::api::sign_in::SignInError;
 use crate::call::{AbortCause, Caller, GateSettings, StopReason, WaitCause, on_blocking_thread};
@@ -365,8 +365,8 @@ impl<T: Transport> Tenant<T> {
     }
 
     /// How long to wait for runs that are in the way.
-    pub(super) fn patience(&self, lock_wait: Option<Duration>) -> Patience {
-        Patience { lock_wait, deadline: self.gate.deadline, clock: self.clock.clone() }
+    pub(super) fn lock_wait(&self, most: Option<Duration>) -> LockWait {
+        LockWait { most, deadline: self.gate.deadline, clock: self.clock.clone() }
     }
 }
 

@@ -8,11 +8,11 @@ use super::carrying_out::{Run, RunOptions};
 use super::claim::claim_by_name;
 use super::input::CheckedInput;
 use super::join::{input_digest, operations_digest};
-use super::later::AskedWhen;
-use super::patience::Patience;
-use super::planning::{Planned, PlanningOptions, add_reading};
-use super::resuming::{Resuming, named, resume_stored};
+use super::lock_wait::LockWait;
+use super::planning::{Planned, PlanningOrder, add_reading};
+use super::resume_stored::{Resuming, named, resume_stored};
 use super::tenant::{MachinesRead, OwnWrites, Tenant};
+use super::today::AskedWhen;
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::{Excerpt, InputError, SheetWriter};
@@ -67,7 +67,7 @@ pub(crate) async fn undo<T: Transport>(
     tenant.refuse_unknown()?;
     tenant.refuse_loss()?;
     let undone = named(tenant, &order.run_id).await?;
-    let patience = tenant.patience(order.run.lock_wait);
+    let lock_wait = tenant.lock_wait(order.run.lock_wait);
     // Whoever is at it would go on changing what is being looked at, and what its dead process left open counts, too.
     let undone = claim_by_name(tenant, &undone, order.run.lock_wait, context).await?;
     // What is not as it was would be taken back as it is.
@@ -78,7 +78,7 @@ pub(crate) async fn undo<T: Transport>(
     let taken_back = match unfinished_undo(tenant, &undone).await? {
         Some(earlier) => {
             let (settings, bulk, max_changes) = (PlanSettings::default(), order.run.bulk, order.max_changes);
-            let planning = PlanningOptions { settings, inventory: true, bulk, max_changes };
+            let planning = PlanningOrder { settings, inventory: true, bulk, max_changes };
             let (target, options, taken_back) = (&order.target, &order.run, Some(undone.key));
             Box::pin(resume_stored(
                 tenant,
@@ -88,7 +88,7 @@ pub(crate) async fn undo<T: Transport>(
             ))
             .await
         }
-        None => Box::pin(take_back(tenant, &order, &undone, &patience, context)).await,
+        None => Box::pin(take_back(tenant, &order, &undone, &lock_wait, context)).await,
     };
     if taken_back.is_err() && !tenant.store.is_closed(undone.key).await? {
         tenant.store.leave_run(undone.key).await?;
@@ -116,10 +116,10 @@ async fn take_back<T: Transport>(
     tenant: &Tenant<T>,
     order: &UndoOrder,
     undone: &StoredRun,
-    patience: &Patience,
+    lock_wait: &LockWait,
     context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
-    let Claimed { key, id, read } = Box::pin(begin(tenant, order, undone, patience, context)).await?;
+    let Claimed { key, id, read } = Box::pin(begin(tenant, order, undone, lock_wait, context)).await?;
     // Resuming it would do again what is being taken back.
     tenant.store.close_run(undone.key).await?;
     let run =
@@ -140,7 +140,7 @@ async fn begin<T: Transport>(
     tenant: &Tenant<T>,
     order: &UndoOrder,
     undone: &StoredRun,
-    patience: &Patience,
+    lock_wait: &LockWait,
     context: &mut RunContext,
 ) -> Result<Claimed, CommandError> {
     let mut read = ReadProgress::default();
@@ -168,7 +168,7 @@ async fn begin<T: Transport>(
         let digests = Digests { input: input_digest(&mut input)?, operations: operations_digest(&planned) };
         let new_run = new_run(tenant, RunKind::Undo, &input, digests, (&order.target, &order.run), context);
         let id = new_run.run_id.clone();
-        if let Some(key) = beginning::begin(tenant, new_run, &mut input, &mut planned, patience, context).await? {
+        if let Some(key) = beginning::begin(tenant, new_run, &mut input, &mut planned, lock_wait, context).await? {
             return Ok(Claimed { key, id, read });
         }
     }

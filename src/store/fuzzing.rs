@@ -165,7 +165,7 @@ fn operation(number: u32) -> NewOperation {
             1 => Change::Tag(TagAction::Remove, TagNumber(1)),
             _ => Change::DeviceValue(DeviceValue::High),
         },
-        guard: (number < 2).then_some(number),
+        swap: (number < 2).then_some(number),
         unlisted: number == 3,
         before: if number < 2 { Held::Absent } else { Held::Value(DeviceValue::Normal) },
         settled: None,

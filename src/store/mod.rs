@@ -52,7 +52,7 @@ pub(crate) use forms::run::{
 };
 pub(crate) use forms::slot_write::{RunSlot, SlotWrite};
 pub(crate) use forms::work_item::{
-    Doubt, Guards, RemovesWithoutAdds, SentBefore, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
+    AddsInDoubt, RemovesWithoutAdds, SentBefore, Swaps, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
 };
 pub(crate) use ledger::losses::UnknownCalls;
 pub(crate) use overview::accounts::{CallRecord, NO_KIND, OperationRecord};

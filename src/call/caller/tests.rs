@@ -101,7 +101,7 @@ impl<T: Transport> Bench<T> {
             operation: OperationId(number),
             machine: MachineId::from_service(&format!("machine {number}")),
             change,
-            guard: None,
+            swap: None,
             unlisted: false,
             before: Held::Unknown,
             settled: None,

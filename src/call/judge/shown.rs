@@ -24,8 +24,7 @@ pub(super) fn shows(request: &ApiRequest, machine: &MachineRecord) -> Shown {
         ApiRequest::ChangeTag { action, tag, .. } | ApiRequest::ChangeTagOnMachines { action, tag, .. } => {
             let Some(tags) = &machine.machine_tags else { return Shown::Nothing };
             let exactly = tags.iter().any(|shown| **shown == *tag.as_str());
-            let lower_case = tag.as_str().to_lowercase();
-            let case_differs = !exactly && tags.iter().any(|shown| shown.to_lowercase() == lower_case);
+            let case_differs = !exactly && tags.iter().any(|shown| tag.is_case_variant_of(shown));
             match action {
                 TagAction::Add if exactly => Shown::AsAsked { case_differs: false },
                 TagAction::Add if case_differs => Shown::OtherCase,

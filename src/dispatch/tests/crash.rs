@@ -68,7 +68,7 @@ fn operations() -> Vec<NewOperation> {
         operation: OperationId(number),
         machine: machine(machine_number),
         change,
-        guard: matches!(change, Change::Tag(..)).then_some(machine_number),
+        swap: matches!(change, Change::Tag(..)).then_some(machine_number),
         unlisted: false,
         before: Held::Unknown,
         settled: None,

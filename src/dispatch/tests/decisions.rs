@@ -13,7 +13,7 @@ use crate::dispatch::step::{Action, Answer, Input, Moment, Next, Question};
 use crate::model::{AnswerFacts, Change, ChangeKind, DeviceValue, Held, Operation, OperationId, Outcome, Status};
 use crate::model::{Tag, TagAction};
 use crate::store::{
-    Absence, AccountKey, Doubt, Guards, RemovesWithoutAdds, SentBefore, UnknownOperations, WorkCount, WorkItem,
+    Absence, AccountKey, AddsInDoubt, RemovesWithoutAdds, SentBefore, Swaps, UnknownOperations, WorkCount, WorkItem,
     WorkKind, WorkPlace,
 };
 
@@ -32,10 +32,10 @@ struct Table {
 
 impl Table {
     fn new(work: &[(WorkKind, u64)]) -> Self {
-        Self::with(work, Guards::None, "off", 6)
+        Self::with(work, Swaps::None, "off", 6)
     }
 
-    fn with(work: &[(WorkKind, u64)], guards: Guards, quota: &str, concurrency: usize) -> Self {
+    fn with(work: &[(WorkKind, u64)], swaps: Swaps, quota: &str, concurrency: usize) -> Self {
         let lane = |kind| {
             let operations = work.iter().find(|(other, _)| *other == kind).map_or(0, |(_, operations)| *operations);
             Lane::new(kind, WorkCount { operations, calls: operations, alone: 0 }, SentBefore::default())
@@ -47,7 +47,7 @@ impl Table {
             tick: Duration::from_secs(1),
             seed: 1,
         };
-        let lanes = Lanes::new(KINDS.map(lane).into(), guards);
+        let lanes = Lanes::new(KINDS.map(lane).into(), swaps);
         let dispatcher = Dispatcher::new(settings, RunKey(1), lanes, BulkCalls::new(true), moment(0, false));
         Self { dispatcher, service_accepted: false, seconds: 0 }
     }
@@ -76,7 +76,7 @@ impl Table {
 
     /// Lets the run begin, with all of its operations read.
     fn begun(work: &[(WorkKind, u64)]) -> Self {
-        let mut table = Self::with(work, Guards::None, "off", 6);
+        let mut table = Self::with(work, Swaps::None, "off", 6);
         let mut said = table.after(Input::Started);
         let mut number = 0;
         for (kind, operations) in work {
@@ -150,7 +150,7 @@ fn unknown(operations: Vec<(OperationId, Operation)>) -> Input {
     Input::Answered(Ok(Answer::UnknownOperations(UnknownOperations { operations, latest: None })))
 }
 
-fn removes(kind: WorkKind, left_out: u32, held_back: Vec<OperationId>, doubt: Doubt) -> Input {
+fn removes(kind: WorkKind, left_out: u32, held_back: Vec<OperationId>, doubt: AddsInDoubt) -> Input {
     let removes = RemovesWithoutAdds { left_out, held_back };
     Input::Answered(Ok(Answer::RemovesWithoutAdds(vec![(kind, removes)], doubt)))
 }
@@ -258,7 +258,7 @@ fn few_calls_are_in_flight_until_the_service_has_accepted_one() {
     let refused = || CallEnd::Settled(vec![outcome(Status::Failed, 403, true)]);
     // How many of the eight that were read begin at first, when one was refused, when two were, and when one was accepted.
     for (accepted, expected) in [(false, [4, 0, 0, 1]), (true, [4, 3, 1, 0])] {
-        let mut table = Table::with(&[(VALUE, 20)], Guards::None, "off", 6);
+        let mut table = Table::with(&[(VALUE, 20)], Swaps::None, "off", 6);
         table.does(Input::Started, &["tell Started", "read scouts of DeviceValue"]);
         let mut begun = vec![calls(&table.after(scouts(VALUE, 0, 8)))];
         table.service_accepted = accepted;
@@ -271,19 +271,19 @@ fn few_calls_are_in_flight_until_the_service_has_accepted_one() {
 
 #[test]
 fn removes_wait_for_adds_and_those_of_adds_in_doubt_for_reading() {
-    let mut table = Table::with(&[(ADD, 2), (REMOVE, 2)], Guards::Alike, "off", 6);
+    let mut table = Table::with(&[(ADD, 2), (REMOVE, 2)], Swaps::Alike, "off", 6);
     table.does(Input::Started, &["tell Started", "read Add"]);
     table.does(page(ADD, 0, 2), &["call 0 of 2", "few left in Tags", "wait"]);
     let done = vec![outcome(Status::Unknown, 200, false), succeeded()];
     let told = ["tell Unknown", "tell Succeeded", "ask removes, doubt MayBeSettled"];
     table.does(ends(0, CallEnd::Settled(done)), &told);
-    table.does(removes(REMOVE, 0, vec![OperationId(10)], Doubt::MayBeSettled), &["read Remove"]);
+    table.does(removes(REMOVE, 0, vec![OperationId(10)], AddsInDoubt::MayBeSettled), &["read Remove"]);
     table.does(page(REMOVE, 10, 2), &["call 1 of 1", "ask removes, doubt MayBeSettled"]);
     let unlisted = WorkKind { unlisted: true, ..REMOVE };
-    table.does(removes(unlisted, 0, Vec::new(), Doubt::MayBeSettled), &["wait"]);
+    table.does(removes(unlisted, 0, Vec::new(), AddsInDoubt::MayBeSettled), &["wait"]);
     table.does(ends(1, CallEnd::Settled(vec![succeeded()])), &["tell Succeeded", LAST_QUESTION]);
     table.does(unknown(Vec::new()), &["ask removes, doubt Stays"]);
-    table.does(removes(REMOVE, 1, Vec::new(), Doubt::Stays), &["read Remove"]);
+    table.does(removes(REMOVE, 1, Vec::new(), AddsInDoubt::Stays), &["read Remove"]);
     table.does(page(REMOVE, 0, 0), &[LAST_QUESTION]);
     table.does(unknown(Vec::new()), &["end"]);
 }
@@ -309,7 +309,7 @@ fn failures_stop_a_run_when_they_are_more_than_allowed() {
 
 #[test]
 fn the_end_is_foretold_from_the_ledger_or_from_the_pace() {
-    let mut by_quota = Table::with(&[(ADD, 1)], Guards::None, "10/1m,50/1h", 6);
+    let mut by_quota = Table::with(&[(ADD, 1)], Swaps::None, "10/1m,50/1h", 6);
     by_quota.after(Input::Started);
     by_quota.after(page(ADD, 0, 1));
     by_quota.does(Input::Ticked, &["ask the latest 50 ends"]);
@@ -346,7 +346,7 @@ fn a_database_that_does_not_answer_is_shown_while_it_lasts() {
 #[test]
 fn whom_the_last_call_of_a_full_page_left_out_is_sent_again() {
     // There is one call at a time, so the last page is seen to be the last when nothing is under way any more.
-    let mut table = Table::with(&[(ADD, 1000)], Guards::None, "off", 1);
+    let mut table = Table::with(&[(ADD, 1000)], Swaps::None, "off", 1);
     table.does(Input::Started, &["tell Started", "read Add"]);
     table.does(page(ADD, 0, 1000), &["call 0 of 500", "wait"]);
     let all = |last| CallEnd::Settled((0..499).map(|_| succeeded()).chain([last]).collect());

@@ -67,7 +67,7 @@ impl Simulation {
             operation: OperationId(number),
             machine: machine.clone(),
             change: *change,
-            guard: match change {
+            swap: match change {
                 Change::Tag(_, TagNumber(0 | 1)) => Some(machine_number(machine)),
                 _ => None,
             },

@@ -137,7 +137,7 @@ fn a_limit_counts_what_would_be_changed_and_nothing_else() {
 }
 
 #[test]
-fn removes_are_guarded_where_the_same_machine_is_to_have_tags() {
+fn removes_wait_where_the_same_machine_is_to_have_tags() {
     let inventory =
         inventory([tagged(1, &["Old"]), tagged(2, &["Old", "New"]), tagged(3, &["Old"]), tagged(4, &["Old"])]);
     let rows = "#1,Old,Remove,\n#1,New,Add,\n#2,Old,Remove,\n#2,New,Add,\n#3,Old,Remove,High\n#4,New,Add,\n\
@@ -146,7 +146,7 @@ fn removes_are_guarded_where_the_same_machine_is_to_have_tags() {
     let plan = plan(&sheet, Some(&inventory), &RecentWrites::default(), PlanSettings::default());
     // The second has its new tag already, which may not be so when the run is resumed; a value is no tag; of the last
     // nothing is sent anyway.
-    assert_eq!(plan.guarded_machines(), [true, true, false, false, true, true]);
+    assert_eq!(plan.swap_machines(), [true, true, false, false, true, true]);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn an_add_counts_before_the_remove_that_waits_for_it_and_guards_it_when_it_is_le
         let settings = PlanSettings { limit: Some(limit), ..PlanSettings::default() };
         let plan = plan(&sheet, Some(&inventory), &RecentWrites::default(), settings);
         assert_eq!(plan.decisions, decisions);
-        assert_eq!(plan.guarded_machines(), [true], "or the machine would lose its only tag");
+        assert_eq!(plan.swap_machines(), [true], "or the machine would lose its only tag");
     }
 }
 
@@ -294,7 +294,7 @@ fn more_removals_than_the_guard_allows_are_all_withheld_and_a_canary_does_not_ni
         assert_eq!(with(bound, None).decisions, expected, "{bound:?}");
     }
     // What another guard lets go later waits for its adds, too.
-    assert_eq!(with(share(2), None).guarded_machines(), [true, true, false, false]);
+    assert_eq!(with(share(2), None).swap_machines(), [true, true, false, false]);
     let canary = [Withheld, Withheld, Unchanged, Withheld, Change, BeyondLimit, BeyondLimit];
     assert_eq!(with(share(2), Some(1)).decisions, canary);
     // What only makes room is no removal, and neither is counted nor withheld.

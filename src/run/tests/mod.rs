@@ -378,8 +378,8 @@ impl World {
 }
 
 impl Invocation {
-    fn planning(&self) -> PlanningOptions {
-        PlanningOptions {
+    fn planning(&self) -> PlanningOrder {
+        PlanningOrder {
             settings: PlanSettings { unlisted: self.unlisted, limit: self.limit, ..PlanSettings::default() },
             inventory: self.inventory,
             bulk: false,

@@ -5,4 +5,5 @@ pub(super) mod attempt;
 pub(super) mod encoding;
 pub(super) mod run;
 pub(super) mod slot_write;
+pub(super) mod states;
 pub(super) mod work_item;

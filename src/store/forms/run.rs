@@ -290,8 +290,8 @@ pub(crate) struct NewOperation {
     pub machine: MachineId,
     /// What to make of it, with the tag as a number among the run's tags.
     pub change: Change<TagNumber>,
-    /// The number of its machine, if that machine has tags added as well as removed: then the removes wait.
-    pub guard: Option<u32>,
+    /// The number of its machine, if that machine has tags added as well as removed: then the removes wait. The column is called `guard`.
+    pub swap: Option<u32>,
     /// Whether the inventory lacks the machine.
     pub unlisted: bool,
     pub before: Held,

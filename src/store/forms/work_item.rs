@@ -6,7 +6,7 @@ use crate::model::{ChangeKind, Operation, OperationId};
 
 /// What becomes of removes that wait for adds which may have been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Doubt {
+pub(crate) enum AddsInDoubt {
     /// The adds are read back before that is decided.
     MayBeSettled,
     /// Nothing more will be known of the adds.
@@ -24,7 +24,7 @@ pub(crate) struct RemovesWithoutAdds {
 
 /// Whether removes of a run wait for adds to the same machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Guards {
+pub(crate) enum Swaps {
     /// None does.
     None,
     /// Some do, and of each machine the inventory has all or none of the operations.

@@ -18,6 +18,7 @@ use crate::store::forms::attempt::{AttemptEnd, AttemptKey, OperationEffect, Sett
 use crate::store::forms::encoding::bucket_number;
 use crate::store::forms::encoding::decode_operations;
 use crate::store::forms::run::{OperationState, RunKey};
+use crate::store::forms::states::IS_TO_BE_SENT;
 use crate::store::runs::storing::note_activity;
 use crate::store::trust::timelines::{PausedUntil, Timelines};
 use crate::store::{Store, StoreError};
@@ -139,11 +140,11 @@ pub(in crate::store) fn close_unheard_attempts(
     let mut close = transaction.prepare_cached(
         "UPDATE attempt SET ended = coalesce(ended, ?2, assumed_end), verdict = ?3 WHERE attempt_key = ?1",
     )?;
-    let mut doubt = transaction.prepare_cached(
+    let mut doubt = transaction.prepare_cached(&format!(
         "UPDATE operation SET ambiguous = 1, attempts = attempts + 1, last_attempt = ?3, http_status = NULL,
              request_id = NULL, error_code = 'interrupted', error_message = 'the run was stopped before the answer came'
-         WHERE run_key = ?1 AND operation_number = ?2 AND state IN (0, 6)",
-    )?;
+         WHERE run_key = ?1 AND operation_number = ?2 AND {IS_TO_BE_SENT}"
+    ))?;
     for (attempt_key, run_key, operations) in attempts {
         close.execute(params![attempt_key, ended, verdict])?;
         for number in decode_operations(&operations) {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use self::marks::{Mark, Marks, PAGE, Target, read_page};
 use crate::clock::{BootTime, Clock};
-use crate::model::is_retagging_of_all;
+use crate::model::{case_key, is_retagging_of_all};
 use crate::store::access::identity::ProcessIdentity;
 use crate::store::engine::sql::{Optional, Row, SqlError, Transaction, params};
 use crate::store::forms::encoding::{CHANGE_ADD_TAG, CHANGE_REMOVE_TAG, damaged, timestamp};
@@ -317,7 +317,7 @@ impl Store {
                 .await?;
             let Some((last, _)) = page.last() else { return Ok(tags) };
             after = i64::from(*last);
-            tags.extend(page.into_iter().map(|(number, tag)| (number, marks.of(&tag.to_lowercase()))));
+            tags.extend(page.into_iter().map(|(number, tag)| (number, marks.of(&case_key(&tag)))));
         }
     }
 

@@ -9,7 +9,7 @@
 mod succession;
 
 pub(crate) use self::succession::CarriedOperation;
-use self::succession::{WAS_REFUSED, note_history};
+use self::succession::note_history;
 use super::rows::{RUN_COLUMNS, read_run};
 use super::work::read_operation_change;
 use crate::model::row_code::{
@@ -23,6 +23,9 @@ use crate::store::forms::attempt::AttemptKey;
 use crate::store::forms::encoding::read_held;
 use crate::store::forms::run::{
     AccountKey, OperationState, RunKey, RunState, SettledOperation, StoredRun, UNDO_PREFIX,
+};
+use crate::store::forms::states::{
+    FAILED, IS_DONE, IS_TO_BE_SENT, NOT_ATTEMPTED, PENDING, REFUSED, UNKNOWN, WAS_REFUSED,
 };
 use crate::store::slots::overtaken::{OpenCounts, open_operations};
 use crate::store::{Reader, Store, StoreError};
@@ -241,14 +244,14 @@ impl Store {
             .run(move |transaction| {
                 transaction.execute(
                     "UPDATE operation SET state = ?2, ambiguous = 1, finished_at = NULL WHERE run_key = ?1 AND state = ?3",
-                    params![run.0, OperationState::Pending.number(), OperationState::Unknown.number()],
+                    params![run.0, PENDING, UNKNOWN],
                 )?;
                 transaction.execute(
                     &format!(
                         "UPDATE operation SET state = ?2, finished_at = NULL, error_code = NULL, error_message = NULL
                          WHERE run_key = ?1 AND state = ?3 AND error_code = '{WAITS_FOR_ADD}' AND guard IS NOT NULL"
                     ),
-                    params![run.0, OperationState::Pending.number(), OperationState::NotAttempted.number()],
+                    params![run.0, PENDING, NOT_ATTEMPTED],
                 )?;
                 Ok(())
             })
@@ -262,20 +265,25 @@ impl Store {
         self.writer
             .run(move |transaction| {
                 transaction.execute(
-                    "UPDATE operation SET state = ?2, ambiguous = 1 WHERE run_key = ?1 AND (state = 4 OR
-                         (state IN (0, 6) AND ambiguous = 1))",
-                    params![run.0, OperationState::NotAttempted.number()],
+                    &format!(
+                        "UPDATE operation SET state = ?2, ambiguous = 1 WHERE run_key = ?1 AND (state = {UNKNOWN} OR
+                             ({IS_TO_BE_SENT} AND ambiguous = 1))"
+                    ),
+                    params![run.0, NOT_ATTEMPTED],
                 )?;
                 // It was refused, and not merely left.
-                transaction.execute("UPDATE operation SET state = 3 WHERE run_key = ?1 AND state = 6", [run.0])?;
+                transaction.execute(
+                    "UPDATE operation SET state = ?2 WHERE run_key = ?1 AND state = ?3",
+                    params![run.0, FAILED, REFUSED],
+                )?;
                 transaction.execute(
                     &format!(
                         "UPDATE operation SET state = ?2, error_code = '{UNDONE}',
                              error_message = 'the run was undone before this row was reached'
-                         WHERE run_key = ?1 AND (state = 0 OR (state = ?2 AND ambiguous = 0
+                         WHERE run_key = ?1 AND (state = {PENDING} OR (state = ?2 AND ambiguous = 0
                              AND error_code IN ('{BEYOND_LIMIT}', '{INVENTORY_NOT_READ}', '{WAITS_FOR_ADD}')))"
                     ),
-                    params![run.0, OperationState::NotAttempted.number()],
+                    params![run.0, NOT_ATTEMPTED],
                 )?;
                 // Nobody is to feed back what was taken back.
                 transaction.execute("UPDATE sitting SET next = NULL WHERE run_key = ?1", [run.0])?;
@@ -292,13 +300,13 @@ impl Store {
     pub(crate) async fn send_again(&self, run: RunKey, operations: Vec<OperationId>) -> Result<(), StoreError> {
         self.writer
             .run(move |transaction| {
-                let mut reopen = transaction.prepare_cached(
-                    "UPDATE operation SET state = 0, finished_at = NULL, http_status = NULL, error_code = NULL,
+                let mut reopen = transaction.prepare_cached(&format!(
+                    "UPDATE operation SET state = {PENDING}, finished_at = NULL, http_status = NULL, error_code = NULL,
                          error_message = NULL, request_id = NULL, after = NULL
-                     WHERE run_key = ?1 AND operation_number = ?2",
-                )?;
+                     WHERE run_key = ?1 AND operation_number = ?2"
+                ))?;
                 for operation in operations {
-                    note_history(transaction, run, run, operation, "state = 1")?;
+                    note_history(transaction, run, run, operation, IS_DONE)?;
                     reopen.execute(params![run.0, operation.0])?;
                 }
                 Ok(())
@@ -316,8 +324,8 @@ impl Store {
                      WHERE run_key = ?1 AND operation_number = ?2"
                 ))?;
                 for operation in operations {
-                    note_history(transaction, run, run, operation, "state = 1")?;
-                    leave.execute(params![run.0, operation.0, OperationState::NotAttempted.number()])?;
+                    note_history(transaction, run, run, operation, IS_DONE)?;
+                    leave.execute(params![run.0, operation.0, NOT_ATTEMPTED])?;
                 }
                 Ok(())
             })

@@ -127,7 +127,7 @@ impl Store {
                         machine,
                         kind,
                         argument,
-                        operation.guard,
+                        operation.swap,
                         state.number(),
                         reason.map(|(code, _)| code),
                         reason.map(|(_, message)| message),

@@ -7,8 +7,9 @@ use crate::store::forms::encoding::{
     CHANGE_ADD_TAG, CHANGE_DEVICE_VALUE, CHANGE_REMOVE_TAG, DEVICE_VALUES, damaged, kind_number, timestamp,
 };
 use crate::store::forms::run::{OperationState, RunKey};
+use crate::store::forms::states::{FAILED, IS_TO_BE_SENT, NOT_ATTEMPTED, REFUSED, SUCCEEDED, in_doubt};
 use crate::store::forms::work_item::{
-    Doubt, Guards, RemovesWithoutAdds, SentBefore, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
+    AddsInDoubt, RemovesWithoutAdds, SentBefore, Swaps, UnknownOperations, WorkCount, WorkItem, WorkKind, WorkPlace,
 };
 use crate::store::{Store, StoreError};
 
@@ -29,11 +30,11 @@ impl Store {
     ) -> Result<WorkCount, StoreError> {
         self.looking()
             .run(move |transaction| {
-                let mut statement = transaction.prepare_cached(
+                let mut statement = transaction.prepare_cached(&format!(
                     "SELECT count(*) FROM operation
-                     WHERE run_key = ?1 AND unlisted = ?2 AND change_kind = ?3 AND state IN (0, 6)
-                     GROUP BY change_argument",
-                )?;
+                     WHERE run_key = ?1 AND unlisted = ?2 AND change_kind = ?3 AND {IS_TO_BE_SENT}
+                     GROUP BY change_argument"
+                ))?;
                 let counts = statement
                     .query_map(params![run.0, kind.unlisted, kind_number(kind.change)], |row| row.get::<u32>(0))?;
                 let mut work = WorkCount::default();
@@ -50,7 +51,7 @@ impl Store {
     }
 
     /// Which removes of this run wait for adds to the same machines.
-    pub(crate) async fn guards(&self, run: RunKey) -> Result<Guards, StoreError> {
+    pub(crate) async fn swaps(&self, run: RunKey) -> Result<Swaps, StoreError> {
         self.looking()
             .run(move |transaction| {
                 let (any, across) = transaction.query_row(
@@ -62,9 +63,9 @@ impl Store {
                     |row| Ok((row.get(0)?, row.get(1)?)),
                 )?;
                 Ok(match (any, across) {
-                    (false, _) => Guards::None,
-                    (true, false) => Guards::Alike,
-                    (true, true) => Guards::Mixed,
+                    (false, _) => Swaps::None,
+                    (true, false) => Swaps::Alike,
+                    (true, true) => Swaps::Mixed,
                 })
             })
             .await
@@ -75,12 +76,12 @@ impl Store {
         self.looking()
             .run(move |transaction| {
                 // A run without calls, as most are, need not be looked through.
-                let mut statement = transaction.prepare_cached(
-                    "SELECT operation_number, state = 6 FROM operation
-                     WHERE run_key = ?1 AND unlisted = ?2 AND change_kind = ?3 AND state IN (0, 6) AND attempts > 0
+                let mut statement = transaction.prepare_cached(&format!(
+                    "SELECT operation_number, state = {REFUSED} FROM operation
+                     WHERE run_key = ?1 AND unlisted = ?2 AND change_kind = ?3 AND {IS_TO_BE_SENT} AND attempts > 0
                          AND EXISTS (SELECT 1 FROM attempt WHERE attempt.run_key = ?1)
-                     ORDER BY operation_number",
-                )?;
+                     ORDER BY operation_number"
+                ))?;
                 let mut sent = SentBefore::default();
                 let mut rows =
                     statement.query([run.0, i64::from(kind.unlisted), i64::from(kind_number(kind.change))])?;
@@ -105,7 +106,7 @@ impl Store {
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(&format!(
                     "SELECT {WORK_COLUMNS} FROM operation
-                     WHERE run_key = ?1 AND unlisted = ?2 AND change_kind = ?3 AND state IN (0, 6)
+                     WHERE run_key = ?1 AND unlisted = ?2 AND change_kind = ?3 AND {IS_TO_BE_SENT}
                      ORDER BY change_argument, operation_number LIMIT 1 OFFSET ?4"
                 ))?;
                 let mut items = Vec::new();
@@ -129,8 +130,7 @@ impl Store {
                     "UPDATE operation SET state = ?3 WHERE run_key = ?1 AND operation_number = ?2 AND state = ?4",
                 )?;
                 for operation in &operations {
-                    let states = [OperationState::Failed, OperationState::Refused].map(OperationState::number);
-                    statement.execute(params![run.0, operation.0, states[0], states[1]])?;
+                    statement.execute(params![run.0, operation.0, FAILED, REFUSED])?;
                 }
                 Ok(())
             })
@@ -149,7 +149,7 @@ impl Store {
             .run(move |transaction| {
                 let mut statement = transaction.prepare_cached(&format!(
                     "SELECT {WORK_COLUMNS} FROM operation
-                     WHERE run_key = ?1 AND unlisted = ?2 AND change_kind = ?3 AND state IN (0, 6)
+                     WHERE run_key = ?1 AND unlisted = ?2 AND change_kind = ?3 AND {IS_TO_BE_SENT}
                          AND (change_argument, operation_number) > (?4, ?5)
                      ORDER BY change_argument, operation_number LIMIT ?6",
                 ))?;
@@ -171,22 +171,20 @@ impl Store {
         &self,
         run: RunKey,
         unlisted: bool,
-        doubt: Doubt,
+        doubt: AddsInDoubt,
     ) -> Result<RemovesWithoutAdds, StoreError> {
         let now = self.clock.wall_time().as_microsecond();
         // The index is named, since without statistics the primary key would be taken for the better one, and every
         // operation of the run be looked at for each of these.
         let waits = format!(
             "operation.run_key = ?1 AND guard IS NOT NULL AND unlisted = ?2 AND change_kind = {CHANGE_REMOVE_TAG}
-                 AND state IN (0, 6) AND EXISTS (
+                 AND {IS_TO_BE_SENT} AND EXISTS (
                  SELECT 1 FROM operation AS addition INDEXED BY operation_guard
                  WHERE addition.run_key = ?1 AND addition.guard = operation.guard
-                     AND addition.change_kind = {CHANGE_ADD_TAG} AND addition.state NOT IN ({}, {})
-                     AND NOT (addition.state = {} AND coalesce(addition.error_code, '') IN ({})
+                     AND addition.change_kind = {CHANGE_ADD_TAG} AND addition.state NOT IN ({SUCCEEDED}, {})
+                     AND NOT (addition.state = {NOT_ATTEMPTED} AND coalesce(addition.error_code, '') IN ({})
                          AND EXISTS (SELECT 1 FROM run WHERE run.run_key = ?1 AND run.kind = 'undo'))",
-            OperationState::Succeeded.number(),
             OperationState::Unchanged.number(),
-            OperationState::NotAttempted.number(),
             LEFT_BY_UNDO.map(|code| format!("'{code}'")).join(", "),
         );
         let was_left = format!(
@@ -207,15 +205,7 @@ impl Store {
                              WHERE {waits} AND NOT (?5 = 1 AND {})) AND {condition}",
                             in_doubt("addition")
                         ),
-                        params![
-                            run.0,
-                            unlisted,
-                            OperationState::NotAttempted.number(),
-                            now,
-                            doubt == Doubt::MayBeSettled,
-                            code,
-                            message
-                        ],
+                        params![run.0, unlisted, NOT_ATTEMPTED, now, doubt == AddsInDoubt::MayBeSettled, code, message],
                     )?;
                 }
                 let left_out = u32::try_from(left_out).unwrap_or(u32::MAX);
@@ -226,11 +216,6 @@ impl Store {
             })
             .await
     }
-}
-
-/// Whether an operation may have been done although its outcome does not say so.
-fn in_doubt(operation: &str) -> String {
-    format!("({operation}.state = 4 OR ({operation}.ambiguous = 1 AND {operation}.state IN (3, 5)))")
 }
 
 /// The change of an operation: its kind, argument and tag stand in the columns 2 to 4.

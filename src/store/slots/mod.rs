@@ -29,6 +29,7 @@ use crate::store::forms::encoding::bucket_number;
 use crate::store::forms::encoding::decode_operations;
 use crate::store::forms::run::{AccountKey, RunKey};
 use crate::store::forms::slot_write::{RunSlot, SlotWrite};
+use crate::store::forms::states::{IS_TO_BE_SENT, MAY_BE_DONE, SUCCEEDED};
 
 impl Store {
     /// What runs of this account at this host wrote so recently, in the order in which they did: everything whose attempt
@@ -208,12 +209,12 @@ fn writes_since(
     let mut writes = Writes::default();
     let (age, seen) = young.columns(transaction);
     let mut written = transaction.prepare_cached(&format!(
-        "SELECT {WRITE_COLUMNS}, operation.state = 1, operation.last_attempt, {age}
+        "SELECT {WRITE_COLUMNS}, operation.state = {SUCCEEDED}, operation.last_attempt, {age}
          FROM run JOIN operation ON operation.run_key = run.run_key {WITH_TAG}
              LEFT JOIN attempt ON attempt.attempt_key = operation.last_attempt {seen}
          WHERE run.account_key = ?4 AND run.host = ?5 AND run.run_key <> ?6 AND run.state <> 'removing'
              AND run.run_key IN (SELECT run_key FROM attempt WHERE attempt_key >= ?7)
-             AND operation.last_attempt >= ?7 AND (operation.state = 1 OR operation.ambiguous = 1)"
+             AND operation.last_attempt >= ?7 AND {MAY_BE_DONE}"
     ))?;
     let [timeline, ended_after, started_after] = young.values();
     let mut tags = KnownTags::default();
@@ -280,7 +281,7 @@ fn runs_with_unheard_attempts(
 fn in_flight(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite>, SqlError> {
     let mut operation = transaction.prepare_cached(&format!(
         "SELECT {WRITE_COLUMNS}, FALSE, ?3, TRUE, TRUE FROM operation {WITH_TAG}
-         WHERE operation.run_key = ?1 AND operation_number = ?2 AND state IN (0, 6)"
+         WHERE operation.run_key = ?1 AND operation_number = ?2 AND {IS_TO_BE_SENT}"
     ))?;
     let (mut writes, mut tags) = (Vec::new(), KnownTags::default());
     for (attempt, numbers) in unheard_attempts(transaction, run)? {
@@ -318,8 +319,8 @@ fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<RunSlots, Sql
     // What may have been done under a name that leads to nobody has a slot of its machine in the history. Not in the order in
     // which they came, which the database could only tell with all of them in memory.
     let mut changed = transaction.prepare_cached(&format!(
-        "SELECT {WRITE_COLUMNS}, operation.state = 1, operation.last_attempt, TRUE, TRUE, finished_at FROM operation
-         {WITH_TAG} WHERE operation.run_key = ?1 AND (state = 1 OR ambiguous = 1 AND (error_code IS NULL
+        "SELECT {WRITE_COLUMNS}, operation.state = {SUCCEEDED}, operation.last_attempt, TRUE, TRUE, finished_at FROM operation
+         {WITH_TAG} WHERE operation.run_key = ?1 AND (state = {SUCCEEDED} OR ambiguous = 1 AND (error_code IS NULL
              OR error_code NOT IN ('machine_not_found', 'machine_ambiguous')))"
     ))?;
     let (mut rows, mut tags) = (changed.query([run.0])?, KnownTags::default());

@@ -16,6 +16,7 @@ use crate::store::engine::sql::{SqlError, Transaction, params};
 use crate::store::forms::attempt::AttemptKey;
 use crate::store::forms::run::{OperationState, RunKey, UNDO_PREFIX};
 use crate::store::forms::slot_write::SlotWrite;
+use crate::store::forms::states::{IS_TO_BE_SENT, UNKNOWN};
 use crate::store::{Reader, Store, StoreError};
 
 impl Reader {
@@ -89,7 +90,9 @@ pub(in crate::store) fn open_operations(
 
 fn count_open(transaction: &Transaction<'_>, run: RunKey, known: &mut OpenCounts) -> Result<u32, SqlError> {
     let open: u32 = transaction
-        .prepare_cached("SELECT count(*) FROM operation WHERE run_key = ?1 AND state IN (0, 4, 6)")?
+        .prepare_cached(&format!(
+            "SELECT count(*) FROM operation WHERE run_key = ?1 AND ({IS_TO_BE_SENT} OR state = {UNKNOWN})"
+        ))?
         .query_row([run.0], |row| row.get(0))?;
     if open == 0 {
         return Ok(0);
@@ -172,7 +175,7 @@ fn later_findings(
 
 /// In which forms the wishes of a run name a tag.
 struct Forms {
-    /// By the tag in lower case.
+    /// By the tag's [`case_key`](Tag::case_key).
     all: HashMap<String, Vec<Tag>>,
     /// Those that differ from a tag in case alone, as far as they were looked for.
     others: HashMap<Tag, Vec<Tag>>,
@@ -183,7 +186,7 @@ impl Forms {
         let tags: HashSet<&Tag> = wishes.keys().filter_map(|slot| slot.tag.as_ref()).collect();
         let mut all: HashMap<String, Vec<Tag>> = HashMap::new();
         for tag in tags {
-            all.entry(tag.as_str().to_lowercase()).or_default().push(tag.clone());
+            all.entry(tag.case_key()).or_default().push(tag.clone());
         }
         Self { all, others: HashMap::new() }
     }
@@ -192,7 +195,7 @@ impl Forms {
     fn of_slot(&mut self, slot: &Slot) -> Vec<Slot> {
         let Some(tag) = &slot.tag else { return Vec::new() };
         if !self.others.contains_key(tag) {
-            let forms = self.all.get(&tag.as_str().to_lowercase()).into_iter().flatten();
+            let forms = self.all.get(&tag.case_key()).into_iter().flatten();
             self.others.insert(tag.clone(), forms.filter(|form| *form != tag).cloned().collect());
         }
         let others = self.others.get(tag).into_iter().flatten();

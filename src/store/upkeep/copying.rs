@@ -189,7 +189,7 @@ mod tests {
             operation: OperationId(number),
             machine: crate::model::MachineId::from_service(&format!("m{number}")),
             change: Change::DeviceValue(DeviceValue::High),
-            guard: None,
+            swap: None,
             unlisted: false,
             before: Held::Unknown,
             settled: None,

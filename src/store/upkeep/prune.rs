@@ -3,9 +3,9 @@
 //! A run of a million operations must not keep others from the database while it goes, so it is marked first and then
 //! deleted a few thousand entries at a time; whoever dies in the middle leaves the rest to the next process. What
 //! surprises: whether an attempt still counts is asked of the boot clock alone. Wall time may be wrong by years, and a
-//! ledger that forgets would go over quota. Nor is it believed at once when it has jumped ([`trust`]).
+//! ledger that forgets would go over quota. Nor is it believed at once when it has jumped ([`clock_jumps`]).
 
-mod trust;
+mod clock_jumps;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -95,7 +95,7 @@ impl Store {
         let (clock, timeline_key) = (self.clock.clone(), self.identity.timeline_key);
         self.writer
             .run(move |transaction| {
-                let Some(by) = trust::look(transaction, timeline_key, clock.as_ref(), keep)? else {
+                let Some(by) = clock_jumps::look(transaction, timeline_key, clock.as_ref(), keep)? else {
                     forget_loss(transaction, kept_from)?;
                     mark_old_runs(transaction, kept_from)?;
                     return Ok(None);

@@ -170,7 +170,7 @@ impl Fleet {
             operation: OperationId(number),
             machine: machine(*machine_number),
             change: *change,
-            guard: swaps.contains_key(machine_number).then_some(*machine_number),
+            swap: swaps.contains_key(machine_number).then_some(*machine_number),
             unlisted: self.is_unlisted(*machine_number),
             before: Held::Unknown,
             settled: None,

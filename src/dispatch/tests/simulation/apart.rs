@@ -27,7 +27,7 @@ fn fleet(alone: u32, pairs: u32) -> Fleet {
                 operation: OperationId(number),
                 machine: machine(number),
                 change: Change::Tag(TagAction::Add, TagNumber(tag)),
-                guard: None,
+                swap: None,
                 unlisted: false,
                 before: Held::Unknown,
                 settled: None,

@@ -9,7 +9,7 @@ use crate::plan::tag_change::TagChange;
 use crate::quota::QuotaScope;
 use crate::report::MACHINE_COLUMNS;
 use crate::rules::Draft;
-use crate::run::{CallOptions, InputSource, NamedFilter, PlanningOptions, RunOptions, TENANT_INPUT, refuse_faults};
+use crate::run::{CallOptions, InputSource, NamedFilter, PlanningOrder, RunOptions, TENANT_INPUT, refuse_faults};
 
 impl Process {
     pub(super) fn options(&self) -> &Options {
@@ -94,10 +94,10 @@ impl Process {
         }
     }
 
-    pub(super) fn planning(&self) -> PlanningOptions {
+    pub(super) fn planning(&self) -> PlanningOrder {
         let options = self.options();
         let unlisted = if options.unlisted_fail { UnlistedPolicy::Fail } else { UnlistedPolicy::Try };
-        PlanningOptions {
+        PlanningOrder {
             settings: PlanSettings { unlisted, limit: options.limit, guard: self.guard() },
             inventory: !options.no_inventory,
             bulk: !options.no_bulk,

@@ -86,7 +86,7 @@ impl Process {
                     Remove(name) => model::Change::Tag(TagAction::Remove, TagNumber(tag(name))),
                     Value => model::Change::DeviceValue(DeviceValue::High),
                 },
-                guard: None,
+                swap: None,
                 unlisted: false,
                 before: Held::Unknown,
                 settled: None,

@@ -4,12 +4,8 @@ use crate::model::row_code::BEYOND_LIMIT;
 use crate::model::{Held, OperationId};
 use crate::store::engine::sql::{SqlError, Transaction, params};
 use crate::store::forms::run::{RunKey, RunState};
+use crate::store::forms::states::{FAILED, IS_DONE, MAY_BE_DONE, NOT_ATTEMPTED, PENDING, REFUSED, WAS_REFUSED};
 use crate::store::{Store, StoreError};
-
-/// An operation that the service has refused. It is sent again, and unless it is reached, that it was refused, and why, stays
-/// true.
-pub(super) const WAS_REFUSED: &str =
-    "run_key = ?1 AND operation_number = ?2 AND state IN (3, 6) AND ambiguous = 0 AND http_status IS NOT NULL";
 
 /// What of an operation goes over into the successor of its run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,30 +103,31 @@ fn carry_operation(
             .execute(params![from.0, old.0, to.0, new.0])?,
         CarriedOperation::Facts(old, new) => {
             // What is in doubt stays so with the operation.
-            note_history(transaction, from, to, old, "state = 1")?;
+            note_history(transaction, from, to, old, IS_DONE)?;
             transaction
                 .prepare_cached(&format!(
                     "UPDATE operation SET (state, http_status, error_code, error_message, request_id) =
-                         (SELECT CASE operation.state WHEN 0 THEN 6 ELSE 3 END, http_status, error_code, error_message,
-                              request_id FROM operation AS old WHERE {WAS_REFUSED})
+                         (SELECT CASE operation.state WHEN {PENDING} THEN {REFUSED} ELSE {FAILED} END,
+                              http_status, error_code, error_message, request_id FROM operation AS old WHERE {WAS_REFUSED})
                      WHERE run_key = ?3 AND operation_number = ?4
-                         AND (state = 0 OR state = 5 AND error_code = '{BEYOND_LIMIT}')
+                         AND (state = {PENDING} OR state = {NOT_ATTEMPTED} AND error_code = '{BEYOND_LIMIT}')
                          AND EXISTS (SELECT 1 FROM operation WHERE {WAS_REFUSED})"
                 ))?
                 .execute(params![from.0, old.0, to.0, new.0])?;
             transaction
-                .prepare_cached(
+                .prepare_cached(&format!(
                     "UPDATE operation SET (ambiguous, attempts, last_attempt, before, found, other_forms) =
                          (SELECT ambiguous, attempts, last_attempt,
-                              CASE WHEN state IN (3, 6) AND ambiguous = 0 THEN coalesce(operation.before, before) ELSE before END,
+                              CASE WHEN state IN ({FAILED}, {REFUSED}) AND ambiguous = 0
+                                  THEN coalesce(operation.before, before) ELSE before END,
                               found, coalesce(other_forms, operation.other_forms)
                           FROM operation AS old WHERE run_key = ?1 AND operation_number = ?2)
-                     WHERE run_key = ?3 AND operation_number = ?4",
-                )?
+                     WHERE run_key = ?3 AND operation_number = ?4"
+                ))?
                 .execute(params![from.0, old.0, to.0, new.0])?
         }
         CarriedOperation::History(old, other) => {
-            note_history(transaction, from, to, old, "(state = 1 OR ambiguous = 1)")?;
+            note_history(transaction, from, to, old, MAY_BE_DONE)?;
             let Some(other) = other else { return Ok(()) };
             transaction
                 .prepare_cached(
@@ -167,7 +164,7 @@ pub(super) fn note_history(
                  CASE WHEN change_kind = 2 THEN '' ELSE (SELECT tag FROM tag
                      WHERE tag.run_key = operation.run_key AND tag_number = change_argument) END,
                  CASE WHEN change_kind = 1 AND other_forms IS NOT NULL THEN coalesce(before, 'absent') ELSE before END,
-                 CASE WHEN state = 1 THEN {wrote} END, CASE WHEN state = 1 THEN '' ELSE {wrote} END, last_attempt
+                 CASE WHEN {IS_DONE} THEN {wrote} END, CASE WHEN {IS_DONE} THEN '' ELSE {wrote} END, last_attempt
              FROM operation WHERE run_key = ?1 AND operation_number = ?2 AND {condition}
              {on_conflict}"
         ))?

@@ -101,7 +101,7 @@ pub(super) async fn new_run(store: &Store, account: AccountKey, run_id: &str) ->
         operation: OperationId(0),
         machine: MachineId::from_service("m0"),
         change: Change::DeviceValue(DeviceValue::High),
-        guard: None,
+        swap: None,
         unlisted: false,
         before: Held::Unknown,
         settled: None,

@@ -100,7 +100,7 @@ impl Process {
                 operation: OperationId(number),
                 machine: machine(number),
                 change: new_change,
-                guard: None,
+                swap: None,
                 unlisted: false,
                 before: *before,
                 settled: is_so.then_some(SettledOperation { state: OperationState::Unchanged, reason: None }),

@@ -102,7 +102,7 @@ impl Process {
             operation: OperationId(number),
             machine: MachineId::from_service(&format!("{number:040x}")),
             change: Change::Tag(TagAction::Add, TagNumber(0)),
-            guard: None,
+            swap: None,
             unlisted: false,
             before: Held::Unknown,
             settled: None,

@@ -10,18 +10,18 @@ use crate::store::Holder;
 use crate::words::{clock_time, describe_duration};
 
 /// How long to wait for runs that are in the way.
-pub(super) struct Patience {
+pub(super) struct LockWait {
     /// How long; `None` is not at all.
-    pub(super) lock_wait: Option<Duration>,
+    pub(super) most: Option<Duration>,
     /// No longer than this in any case.
     pub(super) deadline: Option<BootTime>,
     pub(super) clock: SharedClock,
 }
 
-impl Patience {
+impl LockWait {
     /// Until when, from now on.
     pub(super) fn end(&self) -> Option<BootTime> {
-        let end = self.clock.boot_time().plus(self.lock_wait?);
+        let end = self.clock.boot_time().plus(self.most?);
         Some(self.deadline.map_or(end, |deadline| deadline.min(end)))
     }
 

@@ -1,4 +1,5 @@
-//! What other runs made of the slots of a run since it was decided about, and which of them go before it.
+//! What is known today of a stored operation: how far it had come, what other runs made of its slot since, and which of them go
+//! before it.
 //!
 //! What was written last is what holds, whoever wrote it. What is wanted last is another matter: a run that was left lying may
 //! write long after another was asked for, and is no later word for that.
@@ -14,7 +15,10 @@ use crate::plan::recent::RecentWrites;
 use crate::plan::redecision::Overruled;
 #[cfg(doc)]
 use crate::store::Reader;
-use crate::store::{KnownOperation, OperationState, RunKey, SlotWrite, Store};
+use crate::store::{KnownOperation, OperationState, RunKey, RunKind, SlotWrite, Store};
+
+/// The service's code, and ours, for what the app may not do.
+const FORBIDDEN: &str = "Forbidden";
 
 /// When somebody asked for what a run wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,13 @@ pub(super) enum AskedWhen {
     Again,
     /// When it was begun. What runs were asked for since goes before it, also where that was so already.
     Before,
+}
+
+impl AskedWhen {
+    /// Whether what a run of this kind had left to others, or found already set, is wanted again. An undo leaves it.
+    pub(super) fn wants_again(self, kind: RunKind) -> bool {
+        self == Self::Again && kind != RunKind::Undo
+    }
 }
 
 /// What other runs made of the slots of a run.
@@ -86,6 +97,27 @@ impl LaterRuns {
     fn backwards(&self, known: &KnownOperation) -> impl Iterator<Item = &SlotWrite> {
         let writes = self.by_slot.get(&known.operation.slot()).into_iter().flatten();
         writes.rev().filter(|write| write.attempt > known.last_attempt)
+    }
+}
+
+/// How far an operation had come.
+pub(super) fn earlier(known: &KnownOperation) -> Earlier {
+    match known.state {
+        OperationState::Succeeded => Earlier::Succeeded,
+        _ if known.is_done_in_doubt() => Earlier::DoneInDoubt,
+        OperationState::Unknown => Earlier::MayBeDone,
+        _ if known.ambiguous => Earlier::MayBeDone,
+        OperationState::Pending | OperationState::NotAttempted => Earlier::NotSent,
+        OperationState::Unchanged => Earlier::Unchanged,
+        OperationState::Failed if known.attempts == 0 => Earlier::FailedUnsent,
+        // A permission may have been given since.
+        OperationState::Failed
+            if known.error_code.as_deref().is_some_and(|code| FORBIDDEN.eq_ignore_ascii_case(code)) =>
+        {
+            Earlier::Refused
+        }
+        OperationState::Failed => Earlier::Failed,
+        OperationState::Refused => Earlier::Refused,
     }
 }
 

@@ -9,9 +9,9 @@ use super::RunContext;
 use super::carrying_out::{Run, RunOptions, rows_status};
 use super::claim::claim_by_name;
 use super::deciding_again::{DecidedRun, decide_again};
-use super::later::AskedWhen;
-use super::planning::{PlanningOptions, end_reason, is_stale, refuse_too_many};
+use super::planning::{PlanningOrder, end_reason, is_stale, refuse_too_many};
 use super::tenant::Tenant;
+use super::today::AskedWhen;
 use crate::api::Transport;
 use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
@@ -27,7 +27,7 @@ pub(super) struct Resuming<'a> {
     /// Where its results go.
     pub(super) target: &'a ResultsTarget,
     /// How what is left is planned.
-    pub(super) planning: PlanningOptions,
+    pub(super) planning: PlanningOrder,
     /// How it is carried out.
     pub(super) options: &'a RunOptions,
     /// When it was asked for.
