@@ -216,7 +216,7 @@ pub(crate) struct InputOptions {
 /// What is planned.
 #[derive(Debug, Default, Args)]
 pub(crate) struct PlanningOptions {
-    /// Send only the first N changes: a canary
+    /// Send at most N changes, the first ones: a canary
     ///
     /// The rows that are left out are not_attempted, and stand in the file of rows to feed back.
     #[arg(long, value_name = "N", help_heading = "Plan")]

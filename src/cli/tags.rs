@@ -129,7 +129,7 @@ pub(crate) struct RetagOptions {
     /// Exit with status 10 when something would be changed
     #[arg(long, requires = "plan_only", help_heading = "Plan")]
     pub detailed_exitcode: bool,
-    /// Send only the first N changes: a canary
+    /// Send at most N changes, the first ones: a canary
     ///
     /// The rows that are left out are not_attempted, and stand in the file of rows to feed back.
     #[arg(long, value_name = "N", help_heading = "Plan")]

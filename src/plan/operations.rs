@@ -251,7 +251,7 @@ impl Conflict {
             (Change::Tag(..), Change::DeviceValue(_)) => format!("contradicts {place}"),
         };
         let machine = Excerpt::new(&machine);
-        format!("row {}, line {}: {what}, on machine {machine}; leave one of them", later.row, later.line)
+        format!("row {}, line {}: {what}, on machine {machine}; keep one of them", later.row, later.line)
     }
 }
 
@@ -296,8 +296,8 @@ mod tests {
         let described: Vec<String> =
             operations(&sheet).conflicts.iter().map(|conflict| conflict.describe(&sheet.requests)).collect();
         insta::assert_snapshot!(described.join("\n"), @r#"
-        row 3, line 5: removes the tag "a", and row 1, line 2, adds it, on machine 1111111111111111111111111111111111111111; leave one of them
-        row 5, line 7: sets the device value High, and row 4, line 6, sets Low, on machine 1111111111111111111111111111111111111111; leave one of them
+        row 3, line 5: removes the tag "a", and row 1, line 2, adds it, on machine 1111111111111111111111111111111111111111; keep one of them
+        row 5, line 7: sets the device value High, and row 4, line 6, sets Low, on machine 1111111111111111111111111111111111111111; keep one of them
         "#);
     }
 
@@ -310,8 +310,8 @@ mod tests {
         assert_eq!(plan.operations.len(), 6);
         let described: Vec<String> = plan.conflicts.iter().map(|conflict| conflict.describe(&sheet.requests)).collect();
         insta::assert_snapshot!(described.join("\n"), @r#"
-        row 5, line 6: removes the tag "Vip", and row 3, line 4, adds "vip", which the service may take for the same, on machine 2222222222222222222222222222222222222222; leave one of them
-        row 6, line 7: removes the tag "ViP", and row 1, line 2, adds "vip", which the service may take for the same, on machine 1111111111111111111111111111111111111111; leave one of them
+        row 5, line 6: removes the tag "Vip", and row 3, line 4, adds "vip", which the service may take for the same, on machine 2222222222222222222222222222222222222222; keep one of them
+        row 6, line 7: removes the tag "ViP", and row 1, line 2, adds "vip", which the service may take for the same, on machine 1111111111111111111111111111111111111111; keep one of them
         "#);
     }
 

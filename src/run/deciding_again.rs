@@ -38,6 +38,8 @@ pub(super) struct DecidedRun {
     pub(super) unread: u64,
     /// Machines of the list.
     pub(super) listed: u64,
+    /// Removals that the guard withholds.
+    withheld: u64,
     /// Whether something is known now that was done and may have been changed since.
     pub(super) settles_doubt: bool,
     /// The last attempt that was let through until then.
@@ -118,6 +120,11 @@ pub(super) async fn decide_again<T: Transport>(
         decisions.push(redecide(wish, today, in_list, planning.settings.unlisted));
     }
     hold_back_today(planning.settings, run.listed, &known, &seen, &mut decisions);
+    let stay = |(known, decision): &(&KnownOperation, &Decision)| match decision {
+        Decision::Kept => is_withheld(known),
+        decision => **decision == Decision::Withheld,
+    };
+    run.withheld = known.iter().zip(&decisions).filter(stay).count() as u64;
     for (known, (Seen { held, in_list, .. }, decision)) in known.iter().zip(seen.into_iter().zip(decisions)) {
         let found = inventory.as_ref().and_then(|inventory| found(&known.operation, inventory, &own.recent));
         let held = match (held, &inventory) {
@@ -163,7 +170,7 @@ impl DecidedRun {
         let was_sent = known.may_be_done();
         self.decided.push(DecidedAnew {
             operation: known.id,
-            settled: left_out(decision),
+            settled: left_out(decision, self.withheld),
             may_be_done: match decision {
                 Decision::MayBeChangedSince => Some(true),
                 _ => known.is_done_in_doubt().then_some(false),

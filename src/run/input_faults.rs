@@ -43,7 +43,7 @@ pub(super) fn refuse_conflicts(
     let mut error = CommandError::text(
         ExitStatus::InputRefused,
         format!("{name} contradicts itself, so nothing was sent"),
-        Some("a tag cannot be added to and removed from one machine, nor a device have two values, in one run"),
+        Some("--skip-invalid does not help here, since only you can say which row is meant"),
     );
     error.findings = conflict_findings(&operations.conflicts, requests);
     Err(error)

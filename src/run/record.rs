@@ -21,6 +21,7 @@ use crate::plan::operations::PlannedOperation;
 use crate::store::{
     InputChunk, MachineKind, NO_KIND, NewOperation, NewRun, OperationState, RunKey, SettledOperation, Store,
 };
+use crate::words::counted;
 
 /// Pieces of the input, of up to 1,000 rows each, in one transaction.
 const CHUNKS_AT_ONCE: usize = 20;
@@ -71,7 +72,7 @@ async fn record_tags(store: &Store, run: RunKey, tags: &[Tag]) -> Result<(), Com
 
 async fn record_operations(store: &Store, run: RunKey, planned: &Planned, was_read: bool) -> Result<(), CommandError> {
     let plan = &planned.plan;
-    let swaps = plan.swap_machines();
+    let (swaps, withheld) = (plan.swap_machines(), plan.count(Decision::Withheld));
     let mut part = Vec::new();
     let mut forms = Vec::new();
     for (number, (operation, decision, before)) in (0_u32..).zip(plan.iter()) {
@@ -84,7 +85,7 @@ async fn record_operations(store: &Store, run: RunKey, planned: &Planned, was_re
             swap: (has_swap && decision != Decision::AddInError).then_some(operation.machine.0),
             unlisted: plan.is_unlisted(operation.machine),
             before,
-            settled: settled(planned, operation, decision, was_read),
+            settled: settled(planned, operation, decision, was_read, withheld),
         });
         if decision == Decision::Change {
             let other_forms = planned.other_forms(operation);
@@ -146,6 +147,7 @@ fn settled(
     operation: &PlannedOperation,
     decision: Decision,
     was_read: bool,
+    withheld: u64,
 ) -> Option<SettledOperation> {
     let (state, reason) = match decision {
         _ if !was_read => {
@@ -156,13 +158,13 @@ fn settled(
             let (code, message) = planned.failure(operation);
             (OperationState::Failed, Some((code, message.into())))
         }
-        decision => return left_out(decision),
+        decision => return left_out(decision, withheld),
     };
     Some(SettledOperation { state, reason })
 }
 
-/// The outcome of an operation that is not sent, whatever it is about.
-pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
+/// The outcome of an operation that is not sent, whatever it is about, where so many removals are withheld.
+pub(super) fn left_out(decision: Decision, withheld: u64) -> Option<SettledOperation> {
     let (state, reason) = match decision {
         // What stands is put into the place of this by whoever resumes a run; why a name leads to no machine is known
         // only where names are looked up.
@@ -190,7 +192,8 @@ pub(super) fn left_out(decision: Decision) -> Option<SettledOperation> {
             (OperationState::NotAttempted, Some((UNKNOWN_BEFORE, message.into())))
         }
         Decision::Withheld => {
-            let message = "the plan removes more tags than the guard allows, so none was removed; --allow-removals says how many may go";
+            let removals = counted(withheld, "removal", "removals");
+            let message = format!("the plan has {removals}, more than the guard allows, so none was sent");
             (OperationState::NotAttempted, Some((WITHHELD, message.into())))
         }
         Decision::BeyondLimit => (OperationState::NotAttempted, Some((BEYOND_LIMIT, "left out by --limit".into()))),

@@ -141,11 +141,11 @@ fn a_file_that_contradicts_itself_is_refused_with_both_places() {
     let table = [
         (
             "#1,Tier 0,Add,,\n#2,Tier 0,Add,,\"two\nlines\"\n#1,Tier 0,Remove,,",
-            "row 3, line 5: removes the tag \"Tier 0\", and row 1, line 2, adds it, on machine #1; leave one of them",
+            "row 3, line 5: removes the tag \"Tier 0\", and row 1, line 2, adds it, on machine #1; keep one of them",
         ),
         (
             "#1,,,High,\n#2,,,High,\"two\nlines\"\n#1,Tier 0,Add,Low,",
-            "row 3, line 5: sets the device value Low, and row 1, line 2, sets High, on machine #1; leave one of them",
+            "row 3, line 5: sets the device value Low, and row 1, line 2, sets High, on machine #1; keep one of them",
         ),
     ];
     for (rows, message) in table {

@@ -21,7 +21,7 @@ const ROWS: [(&str, &str, &str); 19] = [
     ("#3,Tier 0,,High,", "column \"tag\": the tag \"Tier 0\" has no action", "tag_without_action"),
     (
         "#3,Tier 0,Set,High,",
-        "column \"tag\": the tag \"Tier 0\" stands beside an action that sets the value",
+        "column \"tag\": SetDeviceValue takes no tag, and the row has \"Tier 0\"",
         "tag_with_set_device_value",
     ),
     ("#3,,Remove,,", "column \"tag\": Remove needs a tag", "missing_tag"),
@@ -31,7 +31,7 @@ const ROWS: [(&str, &str, &str); 19] = [
     ("#3,Tier\t0,Add,,", "column \"tag\": the tag holds the control character U+0009", "tag_control_character"),
     ("#3,Tier 0,Add,Medium,", "column \"value\": unknown device value \"Medium\"", "unknown_value"),
     ("#3,Tier 0,Add,,,x", "the row has 6 cells, but the header has 5", "ragged_row"),
-    ("# the old ones,,,,", "the row begins with # like a comment", "comment_row"),
+    ("# the old ones,,,,", "the row begins with #, and a CSV file has no comments", "comment_row"),
     (
         "server-1.contoso.example,Tier 0,Add,,",
         "\"server-1.contoso.example\" is no machine id of 40 hexadecimal digits; give the id",

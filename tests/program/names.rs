@@ -92,7 +92,7 @@ fn a_contradiction_that_only_names_hide_refuses_the_file() {
     let server = tenant.serve();
     let rows = "#1,A,Add,\n#2,A,Add,\nweb1,A,Remove,\nold,,,High\nlegacy-6,,,Low\n";
     let words = [
-        "error: input.csv: row 3, line 4: removes the tag \"A\", and row 1, line 2, adds it, on machine web1; leave one of them",
+        "error: input.csv: row 3, line 4: removes the tag \"A\", and row 1, line 2, adds it, on machine web1; keep one of them",
         "error: input.csv: row 5, line 6: sets the device value Low, and row 4, line 5, sets High, on machine legacy-6",
         "error: input.csv contradicts itself, so nothing was sent",
     ];

@@ -169,8 +169,8 @@ pub enum InputError {
     },
     /// A quotation mark in the header that means nothing.
     #[error(
-        "a blank stands before the quotation mark of a column's name on line {line}, which makes the mark a part of the \
-         name; remove the blank before the quotation mark"
+        "a blank before the quotation mark of a column's name on line {line} makes the mark a part of the name; remove the \
+         blank"
     )]
     BlankBeforeQuote {
         /// The physical line of the header, from 1.

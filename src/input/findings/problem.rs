@@ -125,14 +125,12 @@ pub enum ProblemKind {
         held: Excerpt,
     },
     /// A quotation mark that means nothing, because a blank stands in front of it.
-    #[error(
-        "a blank stands before the quotation mark, which makes the mark a part of the cell; remove the blank before the quotation mark"
-    )]
+    #[error("a blank before the quotation mark makes the mark a part of the cell; remove the blank")]
     BlankBeforeQuote,
     /// More cells than the header has, and not only empty ones. Which cell is which is anybody's guess, so none is read.
     #[error(
-        "the row has {found} cells, but the header has {expected}; give the row as many, and put cells that hold the \
-         delimiter in quotation marks{}", LinesHint(*last_line)
+        "the row has {found} cells, but the header has {expected}; put cells that hold the delimiter in quotation marks{}",
+        LinesHint(*last_line)
     )]
     RaggedRow {
         /// The row's cells.
@@ -165,7 +163,7 @@ pub enum ProblemKind {
         found: DelimiterName,
     },
     /// A remark between rows.
-    #[error("the row begins with # like a comment, and there are no comments between rows; remove the line")]
+    #[error("the row begins with #, and a CSV file has no comments between its rows; remove the line")]
     CommentRow,
     /// No tenant, in a file whose rows say whose they are.
     #[error("the tenant is missing; name it as its profile does, or by the name of the profile")]
@@ -294,7 +292,7 @@ pub enum ProblemKind {
     TagWithoutAction { tag: Excerpt },
     /// A tag beside an action that sets the device value.
     #[error(
-        "the tag \"{tag}\" stands beside an action that sets the value; write Add or Remove, or empty the tag's cell"
+        "SetDeviceValue takes no tag, and the row has \"{tag}\"; to change the tag write Add or Remove, otherwise empty its cell"
     )]
     TagWithSetDeviceValue { tag: Excerpt },
     /// Add or Remove without a tag.

@@ -210,14 +210,14 @@ fn messages_say_where_what_and_what_to_do() {
     ];
     let sheet = sheet(&format!("{HEADER}\n{}\n", rows.join("\n")));
     insta::assert_snapshot!(shown(&sheet), @r#"
-    row 1, line 2: the row has 5 cells, but the header has 4; give the row as many, and put cells that hold the delimiter in quotation marks
-    row 2, line 3: the row has 6 cells, but the header has 4; give the row as many, and put cells that hold the delimiter in quotation marks (the row runs to line 4: is a quotation mark not closed?)
+    row 1, line 2: the row has 5 cells, but the header has 4; put cells that hold the delimiter in quotation marks
+    row 2, line 3: the row has 6 cells, but the header has 4; put cells that hold the delimiter in quotation marks (the row runs to line 4: is a quotation mark not closed?)
     row 3, line 5, column "machineId": the machine is missing; fill in its id or DNS name
     row 4, line 6, column "machineId": the machine holds the control character U+0007; remove it
     row 5, line 7, column "action": unknown action "\u{1b}[31mAdd"; use Add, Remove or SetDeviceValue
     row 6, line 8, column "action": the row has neither an action nor a value; write Add, Remove or SetDeviceValue, or remove the row
     row 7, line 9, column "tag": the tag "x" has no action; write Add or Remove, or empty the tag's cell
-    row 8, line 10, column "tag": the tag "x" stands beside an action that sets the value; write Add or Remove, or empty the tag's cell
+    row 8, line 10, column "tag": SetDeviceValue takes no tag, and the row has "x"; to change the tag write Add or Remove, otherwise empty its cell
     row 9, line 11, column "tag": Remove needs a tag, and there is none; fill in the tag
     row 10, line 12, column "value": the value is missing; write Low, Normal or High
     row 11, line 13, column "tag": the tag holds the control character U+0009; remove it

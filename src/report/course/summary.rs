@@ -18,6 +18,7 @@ use crate::api::CallKind;
 use crate::call::{asks_for_patience, is_disallowed_code, shows_outage};
 use crate::dispatch::{EndReason, Progress};
 use crate::model::Status;
+use crate::model::row_code::WITHHELD;
 use crate::outside::{Outside, shown};
 use crate::report::output::frame::{Ending, joined};
 use crate::report::output::screen::Screen;
@@ -355,6 +356,9 @@ pub(in crate::report) const fn status_text(status: Status) -> &'static str {
 /// What to do about a group of errors.
 pub(in crate::report) fn error_hint(key: &ErrorKey) -> Option<&'static str> {
     Some(match (key.status, key.http_status, key.code.as_str()) {
+        (Status::NotAttempted, None, WITHHELD) => {
+            "look at them with tagfleet plan; to let them go, run the same command again with --allow-removals and their number"
+        }
         (Status::NotAttempted, None, _) => return None,
         (Status::Invalid, ..) => "fix these rows in the file of rows to feed back",
         (Status::Unknown, ..) => {

@@ -143,7 +143,7 @@ fn a_lookup_has_one_row_for_a_machine() {
     insta::assert_snapshot!(told.join("\n"), @r#"
     line 7: the lookup cmdb: cmdb.csv cannot be used: row 2, line 3, column "Name": "BER-1." stands on line 2 already, and a list has one row for each machine; remove one of both
     line 7: the lookup cmdb: cmdb.csv cannot be used: the header on line 1 has no column "Name"; it has "Host" (1)
-    line 7: the lookup cmdb: cmdb.csv cannot be used: row 1, line 2: the row has 3 cells, but the header has 2; give the row as many, and put cells that hold the delimiter in quotation marks
+    line 7: the lookup cmdb: cmdb.csv cannot be used: row 1, line 2: the row has 3 cells, but the header has 2; put cells that hold the delimiter in quotation marks
     line 7: the lookup cmdb: cmdb.csv cannot be used: row 2, line 3: the quoted cell from line 3 to line 4 holds a line that looks like a row of its own; close the quotation mark where the cell is to end, or allow such cells with --accept line-breaks; in [lookup.cmdb], that option is accept = ["line-breaks"]
     line 7: the lookup cmdb: cmdb.csv cannot be used: the input looks like UTF-16 without a byte order mark; say so with --encoding utf-16be, or save it as UTF-8; in [lookup.cmdb], that option is encoding = "LABEL"
     "#);
