@@ -64,7 +64,7 @@
 //! # Where to change what
 //! | to change | go to |
 //! | --- | --- |
-//! | an option, its help | `cli/options.rs`, `cli/commands.rs`; whether a command that is suggested repeats it: `cli/repeated.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
+//! | an option, its help | `cli/options.rs`, `cli/commands.rs`; how a run gets it: `commands/orders.rs`, of tenant and quota `commands/setup.rs`; whether a command that is suggested repeats it: `cli/repeated.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
 //! | a command | its options, and what others ask of any command: `cli/commands.rs`; its script: a file in `commands/`, called by `commands/command_line.rs`; what it writes: `commands/outputs.rs` |
 //! | a message, a hint, a text for people | how it is worded: `words/messages.md`; an error: the `error.rs` of its room, shown by `report/output/problem.rs`; what ends a command: `exit.rs` |
 //! | what can be set in a file | every option, unless `cli/settings/keys.rs` excludes it; which goes before which: `cli/settings.rs`; the file: `environment/settings_file.rs` |

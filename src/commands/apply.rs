@@ -3,8 +3,8 @@
 use super::context::CommandContext;
 use super::default_results::results_of_input;
 use super::input::{Pending, input_order, is_standard_input};
+use super::orders::{guard, planning_order, run_order};
 use super::rules;
-use super::settings::{guard, planning_order, run_options};
 use super::setup::{CommandSetup, asks, rows_target};
 use crate::cli::{ApplyOptions, is_rules};
 use crate::exit::{CommandError, ExitStatus};
@@ -35,7 +35,7 @@ pub(super) async fn apply(options: ApplyOptions, command: CommandContext<'_>) ->
     let order = ApplyOrder {
         target,
         planning,
-        run: run_options(asks, options.planning.no_bulk, options.changing),
+        run: run_order(asks, options.planning.no_bulk, options.changing),
         joins: !options.fresh,
     };
     let reading = Pending::check(input, &options.input.filter, options.sandbox, command.screen);

@@ -3,41 +3,44 @@
 //! A command turns settings and environment into values, opens service and state, and calls the room that does the work;
 //! what two commands need of a run stands in [`crate::run`], not here.
 
+// The commands.
 mod apply;
-mod audience;
 mod check;
-mod command_line;
 mod completions;
 mod config;
-mod confirm;
-mod context;
-mod default_results;
 mod help;
-mod input;
 mod inventory;
 mod man;
-mod named_files;
-mod outputs;
-mod pinging;
 mod plan;
-mod process;
-mod process_limits;
 mod report;
 mod results;
 mod resume;
 mod rules;
 mod runs;
-mod runtime;
 mod sandbox;
-mod service;
-mod settings;
-mod setup;
-mod several;
 mod state;
-mod stop_signals;
 mod tags;
 mod undo;
 mod verify;
+
+// What is around them.
+mod audience;
+mod command_line;
+mod confirm;
+mod context;
+mod default_results;
+mod input;
+mod named_files;
+mod orders;
+mod outputs;
+mod pinging;
+mod process;
+mod process_limits;
+mod runtime;
+mod service;
+mod setup;
+mod several;
+mod stop_signals;
 mod watching;
 
 pub use self::process::execute;

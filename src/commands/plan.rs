@@ -2,8 +2,8 @@
 
 use super::context::CommandContext;
 use super::input::{Pending, input_order};
+use super::orders::{guard, planning_order};
 use super::rules;
-use super::settings::{guard, planning_order};
 use super::setup::CommandSetup;
 use crate::cli::{PlanOptions, is_rules};
 use crate::exit::{CommandError, ExitStatus};

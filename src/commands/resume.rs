@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::context::CommandContext;
-use super::settings::{planning_order, run_options};
+use super::orders::{planning_order, run_order};
 use super::setup::{CommandSetup, asks, rows_target};
 use crate::cli::ResumeOptions;
 use crate::exit::{CommandError, ExitStatus};
@@ -23,7 +23,7 @@ pub(super) async fn resume(options: ResumeOptions, command: CommandContext<'_>) 
         target,
         reserved: command.reserved.clone(),
         planning: planning_order(&options.planning, Guard::default()),
-        run: run_options(asks, options.planning.no_bulk, options.changing),
+        run: run_order(asks, options.planning.no_bulk, options.changing),
     };
     let machines = if sandbox { machines_of(&setup.state, order.run_id.as_deref()).await? } else { Vec::new() };
     let connection = setup.connect(&machines).await?;

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::context::CommandContext;
 use super::default_results::results_of_input;
 use super::input::{input_name, named_encoding};
-use super::settings::{planning_order, run_options};
+use super::orders::{planning_order, run_order};
 use super::setup::{CommandSetup, asks, rows_target, run_context, system_clock};
 use crate::cli::{
     ApplyOptions, GivenOptions, GuardOptions, InputOptions, NOT_OF_RULES, PlanOptions, RulesOptions, VerifyOptions,
@@ -42,7 +42,7 @@ pub(super) async fn apply(options: ApplyOptions, command: CommandContext<'_>) ->
     let order = ApplyOrder {
         target,
         planning: planning(planning_order(&options.planning, Guard::default())),
-        run: run_options(asks, options.planning.no_bulk, options.changing),
+        run: run_order(asks, options.planning.no_bulk, options.changing),
         joins: !options.fresh,
     };
     let connection = setup.connect_to_company().await?;

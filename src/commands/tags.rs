@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::context::CommandContext;
 use super::input::{filter_of_file, typed_filter};
-use super::settings::{guard, run_options};
+use super::orders::{guard, run_order};
 use super::setup::{CommandSetup, asks, rows_target};
 use crate::cli::{FilterOptions, PlanningOptions, RetagOptions, TagsCommand, TagsOptions};
 use crate::exit::{CommandError, ExitStatus};
@@ -90,12 +90,8 @@ async fn retag(
     target.check(command.reserved, &run::RETAG_HEADER.map(str::to_owned))?;
     let setup = setup(&options)?;
     let retagging = setup.before_the_deadline(with_file(retagging, &options.filter)).await?;
-    let order = ApplyOrder {
-        target,
-        planning,
-        run: run_options(asks, options.no_bulk, options.changing),
-        joins: !options.fresh,
-    };
+    let order =
+        ApplyOrder { target, planning, run: run_order(asks, options.no_bulk, options.changing), joins: !options.fresh };
     let connection = setup.connect(&[]).await?;
     let retag = async |tenant: &_, context: &mut _| run::retag(tenant, &order, &retagging, context).await;
     setup.work(connection, retag).await

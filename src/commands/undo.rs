@@ -2,7 +2,7 @@
 
 use super::context::CommandContext;
 use super::default_results::results_of_undo;
-use super::settings::run_options;
+use super::orders::run_order;
 use super::setup::{CommandSetup, asks, rows_target};
 use crate::cli::{PlanningOptions, UndoOptions};
 use crate::exit::{CommandError, ExitStatus};
@@ -30,7 +30,7 @@ pub(super) async fn undo(options: UndoOptions, command: CommandContext<'_>) -> R
         run_id: options.run,
         target,
         max_changes: options.max_changes,
-        run: run_options(asks, options.no_bulk, options.changing),
+        run: run_order(asks, options.no_bulk, options.changing),
     };
     let connection = setup.connect(&[]).await?;
     setup.work(connection, async |tenant, context| run::undo(tenant, order, context).await).await

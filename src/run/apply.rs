@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::RunContext;
 use super::beginning::{Digests, begin, new_run};
-use super::carrying_out::{Run, RunOptions};
+use super::carrying_out::{Run, RunOrder};
 use super::claim::{claim, claim_by_name};
 use super::input::CheckedInput;
 use super::join::{candidates, carry_into, carry_outcomes, input_digest, is_of_file, operations_digest, remembered};
@@ -33,7 +33,7 @@ pub(crate) struct ApplyOrder {
     /// How it is planned.
     pub(crate) planning: PlanningOrder,
     /// How it is carried out.
-    pub(crate) run: RunOptions,
+    pub(crate) run: RunOrder,
     /// Whether it may resume an unfinished run.
     pub(crate) joins: bool,
 }
@@ -58,7 +58,7 @@ pub(crate) async fn apply<T: Transport>(
     input: CheckedInput,
     context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
-    tenant.forget_old_runs(order.run.keep_runs, context).await?;
+    tenant.prune(order.run.keep_runs, context).await?;
     let mut application = Application::new(tenant, order, input, ReadProgress::default())?;
     if let Some(reason) = &tenant.unknown {
         return application.give_up(reason.clone(), context).await;

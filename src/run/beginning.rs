@@ -1,7 +1,7 @@
 //! A run from its plan to its turn: named, stored, and let in.
 
 use super::RunContext;
-use super::carrying_out::RunOptions;
+use super::carrying_out::RunOrder;
 use super::claim::claim;
 use super::input::CheckedInput;
 use super::lock_wait::LockWait;
@@ -26,7 +26,7 @@ pub(super) fn new_run<T: Transport>(
     kind: RunKind,
     input: &CheckedInput,
     digests: Digests,
-    (target, options): (&ResultsTarget, &RunOptions),
+    (target, options): (&ResultsTarget, &RunOrder),
     context: &mut RunContext,
 ) -> NewRun {
     NewRun {

@@ -27,7 +27,7 @@ use crate::words::counted;
 
 /// How a run is carried out, whatever it does.
 #[derive(Clone, Debug)]
-pub(crate) struct RunOptions {
+pub(crate) struct RunOrder {
     /// Whether somebody is asked before the first change.
     pub(crate) asks: bool,
     /// Whether one tag is changed on many machines in one call.
@@ -46,7 +46,7 @@ pub(crate) struct RunOptions {
     pub(crate) report: Option<PageTarget>,
 }
 
-impl RunOptions {
+impl RunOrder {
     /// The remark as it is stored: without the secrets of this process.
     pub(super) fn kept_note(&self) -> Option<String> {
         self.note.as_deref().map(|note| Outside::new(note).json())
@@ -59,7 +59,7 @@ pub(super) struct Run<'a, T> {
     pub(super) key: RunKey,
     pub(super) id: &'a str,
     pub(super) target: &'a ResultsTarget,
-    pub(super) options: &'a RunOptions,
+    pub(super) options: &'a RunOrder,
     /// How many rows its input has, where a filter selected among them and it is known.
     pub(super) selected_from: Option<u32>,
     /// What the rules came to that made its rows, where that is known.

@@ -60,7 +60,7 @@ mod histories;
 mod tests;
 
 pub(crate) use apply::{ApplyOrder, apply};
-pub(crate) use carrying_out::RunOptions;
+pub(crate) use carrying_out::RunOrder;
 pub(crate) use check::{BucketLeft, QuotaLeft};
 pub(crate) use context::{Consent, RunContext};
 pub(crate) use input::{

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::RunContext;
-use super::carrying_out::RunOptions;
+use super::carrying_out::RunOrder;
 use super::ownership::refuse_owned_by_others;
 use super::planning::PlanningOrder;
 use super::resume_stored::{Resuming, named, nothing_left, resume_stored};
@@ -26,7 +26,7 @@ pub(crate) struct ResumeOrder {
     /// How what is left is planned.
     pub(crate) planning: PlanningOrder,
     /// How it is carried out.
-    pub(crate) run: RunOptions,
+    pub(crate) run: RunOrder,
 }
 
 /// Finds the run, takes it over, sends what is left, and answers every row.

@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use super::RunContext;
-use super::carrying_out::{Run, RunOptions, rows_status};
+use super::carrying_out::{Run, RunOrder, rows_status};
 use super::claim::claim_by_name;
 use super::deciding_again::{DecidedRun, decide_again};
 use super::planning::{PlanningOrder, end_reason, is_stale, refuse_too_many};
@@ -29,7 +29,7 @@ pub(super) struct Resuming<'a> {
     /// How what is left is planned.
     pub(super) planning: PlanningOrder,
     /// How it is carried out.
-    pub(super) options: &'a RunOptions,
+    pub(super) options: &'a RunOrder,
     /// When it was asked for.
     pub(super) asked: AskedWhen,
     /// The run that it takes back, which must have been claimed: it is closed before anything is sent.
@@ -49,7 +49,7 @@ pub(super) async fn resume_stored<T: Transport>(
     tenant.store.check_rows(stored).await?;
     tenant.store.take_over(key).await?;
     // What is resumed is young from now on.
-    tenant.forget_old_runs(options.keep_runs, context).await?;
+    tenant.prune(options.keep_runs, context).await?;
     if context.reading_options.is_empty()
         && let Some(last) = tenant.store.sessions(key).await?.pop()
     {

@@ -53,7 +53,7 @@ pub(crate) async fn retag<T: Transport>(
     context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
-    tenant.forget_old_runs(order.run.keep_runs, context).await?;
+    tenant.prune(order.run.keep_runs, context).await?;
     if let Some(unfinished) = same_selection(tenant, order, retagging).await? {
         context.say(&keeps_rows(&unfinished));
         return Box::pin(resume_stored(tenant, &unfinished.run, order.resuming(), context)).await;

@@ -69,7 +69,7 @@ pub(crate) async fn apply_rules<T: Transport>(
     context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.refuse_unknown()?;
-    tenant.forget_old_runs(order.run.keep_runs, context).await?;
+    tenant.prune(order.run.keep_runs, context).await?;
     let mut calls = ReadProgress::default();
     loop {
         let taken_off = if order.joins { taken_off(tenant, &rules.path).await? } else { Vec::new() };

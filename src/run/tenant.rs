@@ -212,9 +212,9 @@ impl<T: Transport> Tenant<T> {
         self.store.loss().map_or(Ok(()), |loss| Err(loss.clone().into()))
     }
 
-    /// Forgets runs that have been left alone for this long, and says so where the clock keeps them. Runs of
+    /// Deletes runs that have been left alone for this long, and says so where the clock keeps them. Runs of
     /// the last hour stay, since the list may not show their writes yet.
-    pub(super) async fn forget_old_runs(&self, keep: Duration, context: &RunContext) -> Result<(), CommandError> {
+    pub(super) async fn prune(&self, keep: Duration, context: &RunContext) -> Result<(), CommandError> {
         if let Some(KeptInDoubt { runs, jumped_by }) = self.store.prune(keep.max(KEPT_AT_LEAST)).await? {
             context.screen.warning(&format!(
                 "the clock shows {}, {} more than when tagfleet was last used here. {} older by it than --keep-runs, and \

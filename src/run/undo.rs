@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::RunContext;
 use super::beginning::{self, Digests, new_run};
-use super::carrying_out::{Run, RunOptions};
+use super::carrying_out::{Run, RunOrder};
 use super::claim::claim_by_name;
 use super::input::CheckedInput;
 use super::join::{input_digest, operations_digest};
@@ -55,7 +55,7 @@ pub(crate) struct UndoOrder {
     /// More changes than this are refused.
     pub(crate) max_changes: Option<u32>,
     /// How it is carried out.
-    pub(crate) run: RunOptions,
+    pub(crate) run: RunOrder,
 }
 
 /// Works out what takes the run back, asks, and does it; resumes an earlier undo of it that was left.
@@ -74,7 +74,7 @@ pub(crate) async fn undo<T: Transport>(
     tenant.store.check_books(&undone).await?;
     tenant.store.take_over(undone.key).await?;
     // What is taken back is young from now on.
-    tenant.forget_old_runs(order.run.keep_runs, context).await?;
+    tenant.prune(order.run.keep_runs, context).await?;
     let taken_back = match unfinished_undo(tenant, &undone).await? {
         Some(earlier) => {
             let (settings, bulk, max_changes) = (PlanSettings::default(), order.run.bulk, order.max_changes);

@@ -387,8 +387,8 @@ impl Invocation {
         }
     }
 
-    fn run(&self) -> RunOptions {
-        RunOptions {
+    fn run(&self) -> RunOrder {
+        RunOrder {
             asks: self.answered_after.is_some(),
             bulk: false,
             maximum_errors: MaximumErrors::Percent(50),

@@ -9,7 +9,7 @@ use crate::plan::tag_change::TagChange;
 use crate::quota::QuotaScope;
 use crate::report::MACHINE_COLUMNS;
 use crate::rules::Draft;
-use crate::run::{CallOptions, InputSource, NamedFilter, PlanningOrder, RunOptions, TENANT_INPUT, refuse_faults};
+use crate::run::{CallOptions, InputSource, NamedFilter, PlanningOrder, RunOrder, TENANT_INPUT, refuse_faults};
 
 impl Process {
     pub(super) fn options(&self) -> &Options {
@@ -105,9 +105,9 @@ impl Process {
         }
     }
 
-    fn run_options(&self) -> RunOptions {
+    fn run_order(&self) -> RunOrder {
         let options = self.options();
-        RunOptions {
+        RunOrder {
             asks: options.answered_after.is_some(),
             bulk: !options.no_bulk,
             maximum_errors: MaximumErrors::Percent(50),
@@ -123,7 +123,7 @@ impl Process {
         ApplyOrder {
             target: ResultsTarget::StandardOutput,
             planning: self.planning(),
-            run: self.run_options(),
+            run: self.run_order(),
             joins: !self.options().fresh,
         }
     }
@@ -133,7 +133,7 @@ impl Process {
             run_id: self.run.clone().unwrap_or_default(),
             target: ResultsTarget::StandardOutput,
             max_changes: self.options().max_changes,
-            run: self.run_options(),
+            run: self.run_order(),
         }
     }
 
@@ -143,7 +143,7 @@ impl Process {
             target: Some(ResultsTarget::StandardOutput),
             reserved: Reserved::default(),
             planning: self.planning(),
-            run: self.run_options(),
+            run: self.run_order(),
         }
     }
 

@@ -1,16 +1,16 @@
-//! What was typed about a plan and a run, as values.
+//! What was typed (`cli`), as the orders that a run takes (`run`).
 
 use crate::cli::{ChangingOptions, GuardOptions, PlanningOptions};
 use crate::exit::{CommandError, ExitStatus};
 use crate::plan::changes::PlanSettings;
 use crate::plan::guard::Guard;
 use crate::report::PageTarget;
-use crate::run::{PlanningOrder, RunOptions};
+use crate::run::{PlanningOrder, RunOrder};
 
 /// How a run is carried out.
-pub(super) fn run_options(asks: bool, no_bulk: bool, changing: ChangingOptions) -> RunOptions {
+pub(super) fn run_order(asks: bool, no_bulk: bool, changing: ChangingOptions) -> RunOrder {
     let ChangingOptions { limits, others, report, .. } = changing;
-    RunOptions {
+    RunOrder {
         asks,
         bulk: !no_bulk,
         maximum_errors: limits.max_errors,
