@@ -290,6 +290,33 @@ fn a_run_whose_operations_are_not_those_that_it_began_with_is_not_gone_on_with()
 }
 
 #[test]
+fn a_call_without_an_answer_that_names_no_operation_of_its_run_is_no_call_that_did_nothing() {
+    for harm in ["x'00112233445566'", "x'ffffffff'"] {
+        let (folder, sandbox) = killed();
+        let database = folder.database();
+        let run_id: String =
+            database.query_row("SELECT run_id FROM run", [], |row| row.get(0)).expect("our own database");
+        let spoilt = database
+            .execute(
+                &format!("UPDATE attempt SET operations = {harm} WHERE verdict IS NULL AND run_key IS NOT NULL"),
+                [],
+            )
+            .expect("our own database");
+        assert!(spoilt > 0, "a call was under way");
+        drop(database);
+        let before = sandbox.machines();
+        for arguments in [&["resume", "--yes", "--quota", "off"][..], &["results", &run_id], &["runs"]] {
+            let mut process = folder.command();
+            process.args(arguments).envs(sandbox.variables().iter().cloned());
+            let ended = crate::process::Program::start(process, None, true).end();
+            assert_eq!(ended.status, Some(7), "{harm} {arguments:?}: {}", ended.messages);
+            assert!(ended.messages.contains("damaged"), "{harm} {arguments:?}: {}", ended.messages);
+        }
+        assert!(sandbox.machines() == before, "{harm}: something was sent");
+    }
+}
+
+#[test]
 fn a_finished_run_that_is_not_what_it_was_is_neither_taken_back_nor_shown_for_what_it_was() {
     let (all, not_the_list) = (["undo", "results", "report", "runs"], ["undo", "results", "report"]);
     for (harm, commands, status) in [

@@ -10,6 +10,17 @@ use serde_json::{Map, Value};
 
 use super::cache::AcquiredToken;
 use super::token::is_token_text;
+use crate::outside::secrets;
+
+/// Learns the tokens of an answer, whatever else it says: also one that is refused or broken may repeat them in its reason.
+pub(super) fn learn_tokens(body: &[u8]) {
+    let Ok(Value::Object(fields)) = serde_json::from_slice(body) else { return };
+    for name in ["access_token", "refresh_token", "id_token", "accessToken"] {
+        if let Some(token) = fields.get(name).and_then(Value::as_str) {
+            secrets::learn(&token.into());
+        }
+    }
+}
 
 /// What signing in brings (RFC 6749, section 5.1).
 #[derive(Debug)]

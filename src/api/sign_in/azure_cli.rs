@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-use super::answer::{aadsts_code, aadsts_reason, cli_token};
+use super::answer::{aadsts_code, aadsts_reason, cli_token, learn_tokens};
 use super::cache::{AcquiredToken, TokenSource};
 use super::child::{self, Ended};
 use super::error::SignInError;
@@ -111,6 +111,7 @@ impl TokenSource for AzureCli {
             Ok(Ended::TooMuch) => return Err(unreachable(PARTY, Trouble::TooLarge)),
             Err(_not_started) => return Err(unreachable(PARTY, Trouble::Unreadable)),
         };
+        learn_tokens(&output.stdout);
         if output.status.success() {
             return Self::token(&output.stdout);
         }
@@ -193,5 +194,8 @@ mod tests {
         let error = shell("echo 'ERROR: no eyJhbGciOiJub25lIn0.eyJ0aWQiOiJ4In0.c2ln' >&2; exit 1").await;
         let error = error.expect_err("it fails");
         assert!(error.ends_with(": no ***"), "{error}");
+        let script = r#"echo '{"accessToken":"opaque-of-az-31415"}'; echo 'ERROR: not opaque-of-az-31415' >&2; exit 1"#;
+        let error = shell(script).await.expect_err("it fails");
+        assert!(error.ends_with(": not ***"), "{error}");
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 
-use super::answer::{Grant, Reason};
+use super::answer::{Grant, Reason, learn_tokens};
 use super::error::SignInError;
 use super::method::SignInMethod;
 use super::trouble::Trouble;
@@ -106,6 +106,7 @@ impl Endpoint {
             }
             body.extend_from_slice(&chunk);
         }
+        learn_tokens(&body);
         Ok(Reply { status: answer.status(), headers: std::mem::take(answer.headers_mut()), body })
     }
 

@@ -113,7 +113,7 @@ impl ProcessIdentity {
         if look(&path) != Life::Dead {
             return Ok(true);
         }
-        end(transaction, process_key, &path)?;
+        end(transaction, process_key)?;
         Ok(false)
     }
 
@@ -181,10 +181,7 @@ pub(in crate::store) fn host_name() -> String {
     name
 }
 
-/// Marks a process as ended.
-pub(in crate::store) fn end(transaction: &Transaction<'_>, process_key: i64, lock: &Path) -> Result<(), SqlError> {
-    transaction.execute("UPDATE process SET ended = 1 WHERE process_key = ?1", [process_key])?;
-    // If the file cannot be removed it is in nobody's way: its process is marked as ended.
-    let _left = std::fs::remove_file(lock);
-    Ok(())
+/// Marks a process as ended. Its lock file tells that it is dead until that is stored, and is in nobody's way then.
+pub(in crate::store) fn end(transaction: &Transaction<'_>, process_key: i64) -> Result<(), SqlError> {
+    transaction.execute("UPDATE process SET ended = 1 WHERE process_key = ?1", [process_key]).map(drop)
 }

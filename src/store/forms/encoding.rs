@@ -123,8 +123,16 @@ pub(in crate::store) fn encode_operations(operations: &[OperationId]) -> Vec<u8>
 }
 
 /// Reads what [`encode_operations`] has written.
-pub(in crate::store) fn decode_operations(bytes: &[u8]) -> impl Iterator<Item = u32> {
-    bytes.chunks_exact(4).filter_map(|number| number.try_into().ok().map(u32::from_le_bytes))
+///
+/// # Errors
+/// When the column holds something else.
+pub(in crate::store) fn read_operations(row: &Row<'_>, column: usize) -> Result<Vec<OperationId>, SqlError> {
+    let bytes: Vec<u8> = row.get(column)?;
+    let (numbers, rest) = bytes.as_chunks();
+    if !rest.is_empty() {
+        return Err(damaged(column, "the operations of a call"));
+    }
+    Ok(numbers.iter().map(|number| OperationId(u32::from_le_bytes(*number))).collect())
 }
 
 #[cfg(test)]

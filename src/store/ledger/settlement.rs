@@ -9,14 +9,14 @@ use tokio_postgres::types::Type;
 
 use super::admission::pause;
 use crate::clock::{BootTime, Clock};
+use crate::model::OperationId;
 use crate::quota::ages::given_up;
 use crate::store::engine::sql::deeds::Deed;
 use crate::store::engine::sql::done::number_now;
 use crate::store::engine::sql::hot::{Gathering, Numbers};
 use crate::store::engine::sql::{Optional, SqlError, Transaction, params};
 use crate::store::forms::attempt::{AttemptEnd, AttemptKey, OperationEffect, Settlement};
-use crate::store::forms::encoding::bucket_number;
-use crate::store::forms::encoding::decode_operations;
+use crate::store::forms::encoding::{bucket_number, damaged, read_operations};
 use crate::store::forms::run::{OperationState, RunKey};
 use crate::store::forms::states::IS_TO_BE_SENT;
 use crate::store::runs::storing::note_activity;
@@ -131,12 +131,7 @@ pub(in crate::store) fn close_unheard_attempts(
         Unheard::InFlight(run, process) => format!("run_key = {} AND process_key = {process} AND ended IS NULL", run.0),
         Unheard::OfProcess(process) => format!("run_key IS NOT NULL AND process_key = {process}"),
     };
-    let attempts = transaction
-        .prepare_cached(&format!(
-            "SELECT attempt_key, run_key, operations FROM attempt WHERE verdict IS NULL AND {condition}"
-        ))?
-        .query_map(params![], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect::<Result<Vec<(i64, i64, Vec<u8>)>, _>>()?;
+    let attempts = unheard_attempts(transaction, &condition)?;
     let mut close = transaction.prepare_cached(
         "UPDATE attempt SET ended = coalesce(ended, ?2, assumed_end), verdict = ?3 WHERE attempt_key = ?1",
     )?;
@@ -145,13 +140,50 @@ pub(in crate::store) fn close_unheard_attempts(
              request_id = NULL, error_code = 'interrupted', error_message = 'the run was stopped before the answer came'
          WHERE run_key = ?1 AND operation_number = ?2 AND {IS_TO_BE_SENT}"
     ))?;
-    for (attempt_key, run_key, operations) in attempts {
-        close.execute(params![attempt_key, ended, verdict])?;
-        for number in decode_operations(&operations) {
-            doubt.execute(params![run_key, number, attempt_key])?;
+    for UnheardAttempt { attempt, run, operations } in attempts {
+        close.execute(params![attempt.0, ended, verdict])?;
+        for operation in operations {
+            doubt.execute(params![run.0, operation.0, attempt.0])?;
         }
     }
     Ok(())
+}
+
+/// An attempt without a verdict.
+pub(in crate::store) struct UnheardAttempt {
+    pub(in crate::store) attempt: AttemptKey,
+    pub(in crate::store) run: RunKey,
+    /// What it sent, or was about to send.
+    pub(in crate::store) operations: Vec<OperationId>,
+}
+
+/// The attempts of runs that have no verdict, as far as a condition on them holds.
+///
+/// # Errors
+/// Also when one names operations that its run does not have: what it sent would count as not sent.
+pub(in crate::store) fn unheard_attempts(
+    transaction: &Transaction<'_>,
+    condition: &str,
+) -> Result<Vec<UnheardAttempt>, SqlError> {
+    let attempts = transaction
+        .prepare_cached(&format!(
+            "SELECT attempt_key, run_key, operations FROM attempt WHERE verdict IS NULL AND {condition}"
+        ))?
+        .query_map(params![], |row| {
+            let (attempt, run) = (AttemptKey(row.get(0)?), RunKey(row.get(1)?));
+            Ok(UnheardAttempt { attempt, run, operations: read_operations(row, 2)? })
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut known =
+        transaction.prepare_cached("SELECT count(*) FROM operation WHERE run_key = ?1 AND operation_number = ?2")?;
+    for UnheardAttempt { run, operations, .. } in &attempts {
+        for operation in operations {
+            if known.query_row(params![run.0, operation.0], |row| row.get::<i64>(0))? == 0 {
+                return Err(damaged(2, "the operations of a call"));
+            }
+        }
+    }
+    Ok(attempts)
 }
 
 /// Closes an attempt, and writes down what it did.

@@ -380,7 +380,7 @@ fn silent_from(
     identity: &ProcessIdentity,
     clock: &dyn Clock,
 ) -> Result<Option<Timestamp>, SqlError> {
-    identity.sweep(transaction, clock)?;
+    let _their_locks = identity.sweep(transaction, clock)?;
     let timelines = Timelines::report(transaction, identity.timeline_key, clock)?;
     let mut statement = transaction
         .prepare_cached("SELECT timeline_key, ended FROM attempt WHERE run_key = ?1 AND verdict = 'lost'")?;

@@ -26,10 +26,10 @@ use crate::model::{Age, Bucket, Held, MayHold, OperationId, Tag};
 use crate::store::engine::sql::{Optional, SqlError, Transaction, params};
 use crate::store::forms::attempt::AttemptKey;
 use crate::store::forms::encoding::bucket_number;
-use crate::store::forms::encoding::decode_operations;
 use crate::store::forms::run::{AccountKey, RunKey};
 use crate::store::forms::slot_write::{RunSlot, SlotWrite};
 use crate::store::forms::states::{IS_TO_BE_SENT, MAY_BE_DONE, SUCCEEDED};
+use crate::store::ledger::settlement::{UnheardAttempt, unheard_attempts};
 
 impl Store {
     /// What runs of this account at this host wrote so recently, in the order in which they did: everything whose attempt
@@ -284,8 +284,8 @@ fn in_flight(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite
          WHERE operation.run_key = ?1 AND operation_number = ?2 AND {IS_TO_BE_SENT}"
     ))?;
     let (mut writes, mut tags) = (Vec::new(), KnownTags::default());
-    for (attempt, numbers) in unheard_attempts(transaction, run)? {
-        for number in numbers {
+    for UnheardAttempt { attempt, operations, .. } in unheard_of_run(transaction, run)? {
+        for number in operations {
             let key = params![run.0, number.0, attempt.0];
             let found = operation.query_row(key, |row| read_writes(row, &mut tags)).optional()?;
             writes.extend(found.into_iter().flatten());
@@ -294,23 +294,13 @@ fn in_flight(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite
     Ok(writes)
 }
 
-/// The attempts of a run that have no verdict, with their operations.
-fn unheard_attempts(
-    transaction: &Transaction<'_>,
-    run: RunKey,
-) -> Result<Vec<(AttemptKey, Vec<OperationId>)>, SqlError> {
-    transaction
-        .prepare_cached("SELECT attempt_key, operations FROM attempt WHERE run_key = ?1 AND verdict IS NULL")?
-        .query_map([run.0], |row| {
-            let operations: Vec<u8> = row.get(1)?;
-            Ok((AttemptKey(row.get(0)?), decode_operations(&operations).map(OperationId).collect()))
-        })?
-        .collect()
+fn unheard_of_run(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<UnheardAttempt>, SqlError> {
+    unheard_attempts(transaction, &format!("run_key = {}", run.0))
 }
 
 /// The operations of a run that were sent, or were about to be, and whose attempt has no verdict.
 pub(super) fn unheard_operations(transaction: &Transaction<'_>, run: RunKey) -> Result<HashSet<OperationId>, SqlError> {
-    Ok(unheard_attempts(transaction, run)?.into_iter().flat_map(|(_, operations)| operations).collect())
+    Ok(unheard_of_run(transaction, run)?.into_iter().flat_map(|attempt| attempt.operations).collect())
 }
 
 fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<RunSlots, SqlError> {

@@ -292,7 +292,7 @@ fn remove_orphaned_locks(
 ) -> Result<(), SqlError> {
     // A directory that cannot be read keeps its files; they are in nobody's way.
     let Ok(entries) = std::fs::read_dir(lock_directory) else { return Ok(()) };
-    let mut known = transaction.prepare_cached("SELECT count(*) FROM process WHERE lock_name = ?1")?;
+    let mut known = transaction.prepare_cached("SELECT count(*) FROM process WHERE lock_name = ?1 AND ended = 0")?;
     for entry in entries.flatten() {
         let Some(name) = entry.file_name().to_str().and_then(LockName::of) else { continue };
         let age = entry

@@ -31,30 +31,44 @@ impl Store {
             transaction.may_be_lost();
             identity.sweep(transaction, clock.as_ref())
         };
-        self.writer.run(sweep).await
+        let Swept { attempts, locks } = self.writer.run(sweep).await?;
+        for lock in locks {
+            let _left = std::fs::remove_file(lock);
+        }
+        Ok(attempts)
     }
+}
+
+/// What was closed of the dead.
+pub(in crate::store) struct Swept {
+    /// How many attempts were open.
+    attempts: usize,
+    /// Lock files of the dead, which nobody needs any more once that is stored.
+    locks: Vec<PathBuf>,
 }
 
 impl ProcessIdentity {
     /// Closes the books of the dead, as [`Store::sweep_dead_processes`] has it.
-    pub(in crate::store) fn sweep(&self, transaction: &Transaction<'_>, clock: &dyn Clock) -> Result<usize, SqlError> {
+    pub(in crate::store) fn sweep(&self, transaction: &Transaction<'_>, clock: &dyn Clock) -> Result<Swept, SqlError> {
+        let mut locks = Vec::new();
         match &self.lock_directory {
             Some(lock_directory) => {
                 for (process_key, path) in dead_processes(transaction, lock_directory, put_if_gone)? {
                     // Somebody has put another file in the place of ours; we know better.
                     if process_key != self.process_key {
-                        end(transaction, process_key, &path)?;
+                        end(transaction, process_key)?;
+                        locks.push(path);
                     }
                 }
             }
             None => match self.patience() {
                 Some(patience) => heartbeats::mark_the_dead(transaction, self.process_key, patience)?,
-                None => return Ok(0),
+                None => return Ok(Swept { attempts: 0, locks }),
             },
         }
-        let ended = end_attempts_of_the_dead(transaction)?;
+        let attempts = end_attempts_of_the_dead(transaction)?;
         timelines::adopt_abandoned(transaction, self.timeline_key, &self.seen, clock)?;
-        Ok(ended)
+        Ok(Swept { attempts, locks })
     }
 }
 

@@ -86,6 +86,11 @@ fn echo(status: u16, sent: &str) -> Answer {
     Answer::new(status, format!(r#"{{"error":"invalid_client","error_description":"{said}"}}"#))
 }
 
+/// A refusal that repeats the token which it brings all the same.
+fn carrying(status: u16, token: &str) -> Answer {
+    Answer::new(status, format!(r#"{{"error_description":"AADSTS1: you said {token}","access_token":"{token}"}}"#))
+}
+
 #[tokio::test]
 async fn a_canary_in_every_secret_is_never_seen() {
     let written = Written::default();
@@ -114,6 +119,7 @@ async fn a_canary_in_every_secret_is_never_seen() {
             vec![echo(401, sent), echo(503, sent)],
             vec![Answer::new(200, format!("{TOKEN}{sent}"))],
             vec![Answer::token("canary in two parts"), echo(400, sent)],
+            vec![carrying(400, "canary-in-a-refusal")],
         ];
         for script in scripts {
             let authority = Authority::start(script).await;
