@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::api::sign_in::SignInError;
 use crate::call::AbortCause;
-use crate::dispatch::DispatchError;
+use crate::dispatch::{DispatchError, EndReason};
 use crate::filter::FilterError;
 use crate::listing::ReadError;
 use crate::model::is_sandbox_run;
@@ -216,6 +216,22 @@ pub(crate) fn abort_status(cause: &AbortCause) -> ExitStatus {
         // Whatever is wrong with a sign-in, it was right before: calls were made, and 2 would say that none was.
         AbortCause::Refused(_) | AbortCause::TokenRefused | AbortCause::SignIn(_) => ExitStatus::ServiceRefused,
         AbortCause::Unreachable { .. } | AbortCause::ThrottledForGood => ExitStatus::StoppedEarly,
+    }
+}
+
+/// How a run that ended for this reason ends the process, whatever became of its rows.
+pub(crate) fn end_status(reason: &EndReason) -> ExitStatus {
+    match reason {
+        EndReason::Finished => ExitStatus::Done,
+        EndReason::Interrupted
+        | EndReason::Halted
+        | EndReason::Deadline
+        | EndReason::TooManyErrors
+        | EndReason::Outage { .. }
+        | EndReason::NoInventory { is_refusal: false, .. } => ExitStatus::StoppedEarly,
+        EndReason::Forbidden { .. } | EndReason::NoInventory { is_refusal: true, .. } => ExitStatus::ServiceRefused,
+        EndReason::Aborted(cause) => abort_status(cause),
+        EndReason::StoreFailed(error) => storage_status_of_run(error),
     }
 }
 

@@ -33,7 +33,7 @@
 //! - [`listing`]: the list of machines, read page by page through [`call`], for whatever takes them.
 //! - [`dispatch`]: the one loop that owns a run, and the pure dispatcher that decides for it. Emits events, prints nothing.
 //! - [`report`]: consumers of events and readers of the store. Changes no run.
-//! - [`exit`]: how a command ends; alone turns the errors of the other rooms into an exit status.
+//! - [`exit`]: how a command ends: what the errors of the other rooms, and the ends of runs, are as an exit status.
 //! - [`run`]: a run from its opening to its last line: reading, planning, recording, joining, claiming, carrying out, undoing.
 //!   Over any transport, and without a process around it: what comes from outside comes in as values.
 //! - [`environment`]: variables, files of settings and profiles, as they stand there. [`cli`]: what was typed, over these.
@@ -64,7 +64,7 @@
 //! # Where to change what
 //! | to change | go to |
 //! | --- | --- |
-//! | an option, its help | `cli/options.rs`, `cli/commands.rs`; how a run gets it: `commands/orders.rs`, of tenant and quota `commands/setup.rs`; whether a command that is suggested repeats it: `cli/repeated.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
+//! | an option, its help | `cli/options.rs`, `cli/commands.rs`; how a run gets it: `commands/orders.rs` (of `undo`: `commands/undo.rs`), of tenant and quota `commands/setup.rs`; whether a command that is suggested repeats it: `cli/repeated.rs`; examples and statuses: `cli/after_help.rs`; what it means with the environment: `config.rs`; its topic in `help/` |
 //! | a command | its options, and what others ask of any command: `cli/commands.rs`; its script: a file in `commands/`, called by `commands/command_line.rs`; what it writes: `commands/outputs.rs` |
 //! | a message, a hint, a text for people | how it is worded: `words/messages.md`; an error: the `error.rs` of its room, shown by `report/output/problem.rs`; what ends a command: `exit.rs` |
 //! | what can be set in a file | every option, unless `cli/settings/keys.rs` excludes it; which goes before which: `cli/settings.rs`; the file: `environment/settings_file.rs` |
@@ -72,9 +72,12 @@
 //! | what a cell or column may be, the headings of an export | `input/cells/check.rs`, `input/structure/columns.rs`, `input/cells/machine.rs`, `input/oddities/tag_oddity.rs`; what a tag may be at all: `model/tag.rs`; columns of lists: `input/structure/header.rs` |
 //! | an operator or function of filters | an operator: `filter/comparison.rs`; a function that is a condition: `filter/grammar.rs`, one that is compared: `filter/operand.rs`, a value such as `ago`: `filter/parser.rs`; what it asks of a cell: `filter/expression.rs`; its name for people: `filter/error.rs` |
 //! | what the command line may ask of every row | `input/choices/orders.rs`; which column of ids names the machines: `input/sheet/rivals.rs` |
-//! | what an unattended run may do at most, what `--limit` counts | `plan/guard.rs`, `plan/holding_back.rs` |
+//! | what `--limit` counts | `plan/holding_back.rs` |
+//! | what an unattended run may do at most | `plan/guard.rs`; which removals stay back: `plan/holding_back.rs` |
 //! | another source of rows than a file | a `SheetWriter` (`input/sheet/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` and `run/retag.rs` are two |
 //! | what a file of rules may say | `rules/draft.rs`; what a rule says of a machine: `rules/judging.rs`; what is taken off: `rules/wishes.rs`; its topic |
+//! | the words for a wrong file of rules | where it is found: `rules/draft.rs`, `rules/sections.rs`, `rules/lookup.rs`, `rules/lookup_section.rs`, two values: `rules/account.rs`; together: `run/rules_report.rs` |
+//! | what is masked or escaped where text is shown | `outside/masking.rs`, `outside/escaping.rs`; which texts: `outside/mod.rs`; log lines: `report/output/screen/log_line.rs` |
 //! | the words for a wrong row | `input/findings/problem.rs`; for a file, `input/findings/error.rs`; together, as they are told: `run/input_faults.rs` |
 //! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; of bulk calls, first `call/judge/bulk.rs`; how long to wait: `call/backoff.rs`, `call/retry_after.rs`; whether a list that cannot be read is refused: `listing/read.rs`; the hint: `report/course/summary.rs`; its table: `help/failures.md` |
 //! | what comes after an attempt | `call/caller/attempts.rs`; where the service, or a sign-in, is in trouble: `call/caller/trouble.rs` |
@@ -96,6 +99,8 @@
 //! | when two tags differ in nothing but case | `model/tag.rs`; what is made of that: `plan/changes.rs`, `plan/other_forms.rs`, `call/judge/shown.rs`, `call/proof.rs` |
 //! | what `undo` leaves alone | `plan/undo.rs`; when an undo is resumed: `plan/redecision.rs`; the words: `run/undo.rs` |
 //! | what holds now | the list: `plan/changes.rs`; our own recent writes: `plan/recent.rs`; of a stored operation, all of them together: `run/today.rs`, with `store/slots/overtaken.rs`; all writes to a slot in their order: `store/slots/standing.rs` |
+//! | a column of the machines that `inventory` writes | its name and cell: `report/tenant/machines.rs`; what a read shows: `model/machine_record.rs`, `api/answer/machine_record.rs`; how exports of others call it: `report/tenant/foreign_lists.rs`; its topic |
+//! | what `runs` and `runs RUN` show | `report/views/runs.rs`; where it comes from: `store/overview/listing.rs` |
 //! | the report | its figures: `report/page/figures.rs`; its parts: `report/page/html.rs`, `parts.rs`, `chart.rs`; its colours: `style.css` beside them |
 //! | the summary, the JSON object | `report/course/summary.rs`; why a run ended, in words: `report/course/reasons.rs` |
 //! | a metric, what a ping says | `report/watching/metrics.rs`, `report/watching/pings.rs`; who is told when: `commands/watching.rs`; its topic |

@@ -19,6 +19,8 @@ pub(crate) use device_value::DeviceValue;
 pub(crate) use held::{Age, Held, MayHold, Slot};
 pub(crate) use machine::{EntraDeviceId, MachineId, MachineReference};
 pub(crate) use machine_record::MachineRecord;
-pub(crate) use outcome::{AnswerFacts, Bucket, Outcome, RowNumber, SANDBOX_RUN_PREFIX, Status, is_sandbox_run};
+pub(crate) use outcome::{
+    AnswerFacts, Bucket, Outcome, RowNumber, SANDBOX_RUN_PREFIX, Status, is_sandbox_run, says_machine_is_gone,
+};
 pub(crate) use requests::{ReferenceNumber, Request, Requests};
 pub(crate) use tag::{RETAGGING_PREFIX, RETAGGING_WHERE, Tag, TagError, case_key, is_never_added, is_retagging_of_all};

@@ -9,6 +9,7 @@ use super::judge::{
 use super::{BulkRefusal, Call, CallEnd, CallOperation, Notice, OperationEnd, Repeat};
 use crate::api::{Answer, ApiRequest, LossKind, TokenGeneration};
 use crate::clock::BootTime;
+use crate::model::row_code::{FORBIDDEN, NOT_FOUND};
 use crate::model::{AnswerFacts, Held, OperationId, Outcome, Status, TagAction};
 use crate::store::{AttemptEnd, OperationEffect, OperationState};
 
@@ -317,8 +318,8 @@ pub(super) fn with_code(mut facts: AnswerFacts, code: &'static str) -> AnswerFac
 
 pub(super) const fn fail_code(why: FailReason) -> &'static str {
     match why {
-        FailReason::NotFound => "not_found",
-        FailReason::Forbidden => "forbidden",
+        FailReason::NotFound => NOT_FOUND,
+        FailReason::Forbidden => FORBIDDEN,
         FailReason::Disallowed => "disallowed",
         FailReason::NotApplied => "not_applied",
         FailReason::Rejected => "rejected",

@@ -226,6 +226,9 @@ pub(super) fn advised(mut error: clap::Error) -> clap::Error {
         }
         // What is spelled alike is known only after what is spelled just so, for another command.
         None => match commands_with(&typed).filter(|_| !is_command) {
+            Some(_) if typed == "--sandbox" && is_about_a_run(&error) => {
+                "'--sandbox' is not needed: the name of the run says that it is a rehearsal".to_owned()
+            }
             Some(commands) => format!("'{typed}' is an option of {commands}"),
             None if is_spelled_alike => return error,
             None => "--help lists what there is".to_owned(),
@@ -235,6 +238,12 @@ pub(super) fn advised(mut error: clap::Error) -> clap::Error {
         let _replaced = error.remove(other);
     }
     with_advice(error, advice)
+}
+
+/// Whether the command was given the name of a run, which tells a rehearsal from others.
+fn is_about_a_run(error: &clap::Error) -> bool {
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    ["tagfleet results", "tagfleet report", "tagfleet undo"].iter().any(|command| usage.contains(command))
 }
 
 fn with_advice(mut error: clap::Error, advice: String) -> clap::Error {

@@ -52,9 +52,9 @@ pub(crate) enum Command {
     /// outside tagfleet, is left as it is.
     #[command(after_long_help = after_help("undo"))]
     Undo(Box<UndoOptions>),
-    /// Check which rows the tenant holds
+    /// Check whether the tenant matches the file
     ///
-    /// Reads the tenant's machines and says for each row whether it is so. Changes nothing.
+    /// Reads the tenant's machines and says for each row whether the tenant matches it. Changes nothing.
     #[command(after_long_help = after_help("verify"))]
     Verify(Box<VerifyOptions>),
     /// Export the tenant's machines
@@ -70,7 +70,7 @@ pub(crate) enum Command {
         after_long_help = after_help("tags")
     )]
     Tags(Box<TagsOptions>),
-    /// Write a first file of rules, or give back what one owns
+    /// Draft a file of rules, or release the tags that one owns
     ///
     /// A file of rules declares which machines have which tags; apply, plan and verify take it. "tagfleet help rules"
     /// describes it.

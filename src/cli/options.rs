@@ -127,8 +127,8 @@ pub(crate) struct GeneralOptions {
 pub(crate) struct FilterOptions {
     /// Run only the rows that this filter selects
     ///
-    /// A condition such as "OSPlatform == 'Linux'"; machine.NAME is what the tenant's list shows of the row's machine, and
-    /// where there is no file, NAME alone. "tagfleet help filters" describes the language.
+    /// A condition such as "OSPlatform == 'Linux'"; columns of the file stand by their names, fields of the tenant's list
+    /// as machine.NAME; with @tenant, tags rename and tags remove as NAME. "tagfleet help filters" describes the language.
     #[arg(long = "where", value_name = "EXPRESSION", conflicts_with = "where_file", help_heading = "Rows")]
     pub filter: Option<String>,
     /// Read the filter from this file
@@ -218,7 +218,8 @@ pub(crate) struct InputOptions {
 pub(crate) struct PlanningOptions {
     /// Send at most N changes, the first ones: a canary
     ///
-    /// The rows that are left out are not_attempted, and stand in the file of rows to feed back.
+    /// A row with a tag and a value is two changes. The rows that are left out are not_attempted, and stand in the file of rows
+    /// to feed back.
     #[arg(long, value_name = "N", help_heading = "Plan")]
     pub limit: Option<u32>,
     /// Refuse a plan with more changes than this
@@ -240,15 +241,15 @@ pub(crate) struct PlanningOptions {
 /// What an unattended run may do at most.
 #[derive(Debug, Default, Args)]
 pub(crate) struct GuardOptions {
-    /// Withhold all removals when more than both are planned
+    /// Withhold all removals if they exceed P% and N
     ///
-    /// A share of the tenant's machines and a number, such as 10%,10. Rows whose tag stays are not_attempted, withheld, and
-    /// the exit status is 1.
+    /// A share of the tenant's machines and a number, such as 10%,10: where more tags are to be removed than both, none is.
+    /// Rows whose tag stays are not_attempted, withheld, and the exit status is 1.
     #[arg(long, value_name = "P%,N", help_heading = "Plan")]
     pub guard_removals: Option<Bound>,
-    /// Refuse a plan with more changes than both
+    /// Refuse a plan whose changes exceed P% and N
     ///
-    /// A share of the tenant's machines and a number, such as 30%,100.
+    /// A share of the tenant's machines and a number, such as 30%,100: a plan with more changes than both is refused.
     #[arg(long, value_name = "P%,N", help_heading = "Plan")]
     pub guard_changes: Option<Bound>,
     /// Let this many removals through in this run

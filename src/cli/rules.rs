@@ -78,13 +78,13 @@ pub(crate) struct RulesOptions {
     /// what the tags stand for.
     #[arg(long, requires = "prefix")]
     pub dump: bool,
-    /// Dump the tags that begin so; may be repeated
+    /// Dump only tags that begin with this; may be repeated
     #[arg(long, value_name = "PREFIX", requires = "dump", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub prefix: Vec<String>,
-    /// Call the dumped file so
+    /// Name of the file of rules
     #[arg(long, value_name = "NAME", requires = "dump", default_value = "fleet", hide_short_help = true)]
     pub name: String,
-    /// Give back what the rules of this name own
+    /// Release the tags that the rules of this name own
     ///
     /// Another file of rules may own it from then on. No tag is changed.
     #[arg(long, value_name = "NAME")]

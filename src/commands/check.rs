@@ -37,7 +37,7 @@ use crate::words::{clock_time, describe_duration, group_digits};
 /// What is looked at, in this order.
 const NAMES: [&str; 8] = ["configuration", "state", "service", "sign-in service", "clock", "token", "call", "quota"];
 /// Why nothing can be looked at that depends on options, variables and files.
-const UNUSABLE: &str = "the configuration cannot be used";
+const UNUSABLE: &str = "not checked: the configuration cannot be used";
 /// How long the one call may take, waits included.
 const CALL_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a token may take from a host that has been reached.
@@ -84,7 +84,7 @@ pub(super) async fn check(options: CheckOptions, command: CommandContext<'_>) ->
         (Some(connection), Some(store)) => {
             Box::pin(findings.calls(&options, connection, store)).await?;
         }
-        _ => findings.skip(&["call", "quota"], "an earlier check failed")?,
+        _ => findings.skip(&["call", "quota"], "not checked: an earlier check failed")?,
     }
     findings.end(general, screen)
 }
@@ -221,7 +221,7 @@ impl Findings {
             let now = clock::now();
             self.took("clock", compared(now, Timestamp::try_from(theirs).unwrap_or(now)))?;
         } else {
-            self.skip(&["clock"], "no host that could be reached says what time it is")?;
+            self.skip(&["clock"], "not checked: no host was reached that tells the time")?;
         }
         let Some(way) = way else {
             self.skip(&["token"], UNUSABLE)?;

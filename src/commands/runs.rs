@@ -7,6 +7,7 @@ use crate::model::is_sandbox_run;
 use crate::outside::shown;
 use crate::report::{Ending, RunList, RunView};
 use crate::store::StoreError;
+use crate::words::counted;
 
 /// Reads the runs and shows them.
 pub(super) async fn runs(options: RunsOptions, command: CommandContext<'_>) -> Result<ExitStatus, CommandError> {
@@ -45,6 +46,13 @@ pub(super) async fn runs(options: RunsOptions, command: CommandContext<'_>) -> R
         screen.object(object, &Ending::finished(ExitStatus::Done.code()))?;
     } else if text.is_empty() {
         screen.line(&format!("There are no runs in {}.", shown(&state.name())));
+        if !sandbox && let Some(rehearsals) = command.state_place(true)?.read().await? {
+            let count = rehearsals.runs().await?.len() as u64;
+            if count > 0 {
+                let are = counted(count, "rehearsal is", "rehearsals are");
+                screen.line(&format!("{are} listed by: tagfleet runs --sandbox"));
+            }
+        }
     } else {
         screen.data(&text)?;
     }

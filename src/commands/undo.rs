@@ -15,8 +15,8 @@ pub(super) async fn undo(options: UndoOptions, command: CommandContext<'_>) -> R
     if is_sandbox_run(&options.run) {
         return Err(CommandError::text(
             ExitStatus::Usage,
-            "a rehearsal cannot be undone: its sandbox went with it",
-            Some("nothing of a rehearsal is left in any tenant"),
+            "a rehearsal changed no tenant, so there is nothing to undo",
+            None,
         ));
     }
     let asks = asks(options.changing.limits.yes, false, true)?;
@@ -26,12 +26,7 @@ pub(super) async fn undo(options: UndoOptions, command: CommandContext<'_>) -> R
     let UndoOptions { max_changes, no_bulk, .. } = options;
     let planning = PlanningOptions { max_changes, no_bulk, ..PlanningOptions::default() };
     let setup = CommandSetup::to_change(command, false, &options.changing, &planning)?;
-    let order = UndoOrder {
-        run_id: options.run,
-        target,
-        max_changes: options.max_changes,
-        run: run_order(asks, options.no_bulk, options.changing),
-    };
+    let order = UndoOrder { run_id: options.run, target, max_changes, run: run_order(asks, no_bulk, options.changing) };
     let connection = setup.connect(&[]).await?;
     setup.work(connection, async |tenant, context| run::undo(tenant, order, context).await).await
 }

@@ -5,14 +5,12 @@
 //! leave in an order that sees to that.
 
 use super::events::EndReason;
-use crate::model::{OperationId, Outcome, Status};
+use crate::model::{OperationId, Outcome, Status, says_machine_is_gone};
 
 /// So many machines are refused with 403 before any accepted call when the run stops.
 const FORBIDDEN_STOPS_AT: usize = 6;
 /// Failures below which a share of failures does not stop a run.
 const MINIMUM_ERRORS_FOR_SHARE: u64 = 20;
-/// The code of a machine that the service did not find, when the service named none: somebody else answered.
-const UNNAMED_NOT_FOUND: &str = "not_found";
 
 /// When a run has failed often enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +60,8 @@ impl Bounds {
             return is_sure.then(|| self.forbidden_reason());
         }
         self.has_other_refusals |= outcome.is_refusal;
-        let not_found = answer.http_status == Some(404) && answer.error_code.as_deref() != Some(UNNAMED_NOT_FOUND);
-        if outcome.status != Status::Failed || not_found || refused_before || (named && !is_forbidden) {
+        let is_gone = says_machine_is_gone(answer.http_status, answer.error_code.as_deref());
+        if outcome.status != Status::Failed || is_gone || refused_before || (named && !is_forbidden) {
             return None;
         }
         self.errors += 1;

@@ -9,25 +9,13 @@ use super::step::Question;
 use crate::call::GateSettings;
 use crate::clock::BootTime;
 use crate::model::Bucket;
-use crate::plan::schedule::Schedule;
-use crate::quota::{QuotaScope, side_by_side};
-
-/// How long a call takes, for estimates of the end.
-const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
-
-/// Buckets that share a quota.
-const fn groups(scope: QuotaScope) -> &'static [&'static [Bucket]] {
-    match scope {
-        QuotaScope::Api => &[&[Bucket::Tags, Bucket::BulkTags], &[Bucket::Value]],
-        QuotaScope::App => &[&Bucket::ALL],
-        QuotaScope::Auto => &[&[Bucket::Tags], &[Bucket::BulkTags], &[Bucket::Value]],
-    }
-}
+use crate::plan::schedule::{ASSUMED_ROUND_TRIP, Schedule};
+use crate::quota::side_by_side;
 
 /// What is to be known of the ledger to tell the end; `None` where there is no quota.
 pub(super) fn question(gate: &GateSettings) -> Option<Question> {
     let count = gate.quota.limits().iter().map(|limit| limit.calls.get()).max().unwrap_or(0);
-    (!gate.quota.is_off()).then(|| Question::LatestEnds { groups: groups(gate.scope), count })
+    (!gate.quota.is_off()).then(|| Question::LatestEnds { groups: gate.scope.groups(), count })
 }
 
 /// When what is left is done at the pace so far, where there is no quota.
@@ -46,7 +34,7 @@ pub(super) fn end_by_quota(
     latest_ends: &[Vec<BootTime>],
     now: BootTime,
 ) -> BootTime {
-    let ends = groups(gate.scope).iter().zip(latest_ends).map(|(buckets, latest_ends)| {
+    let ends = gate.scope.groups().iter().zip(latest_ends).map(|(buckets, latest_ends)| {
         let schedule =
             Schedule { quota: &gate.quota, latest_ends, round_trip: ASSUMED_ROUND_TRIP, spacing: Duration::ZERO };
         schedule.end(now, calls_ahead(gate, lanes, closed, buckets))

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::held::Held;
+use super::row_code::{NOT_FOUND, RESOURCE_NOT_FOUND};
 
 /// The number of a record of the input, from 1, the header not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -96,6 +97,11 @@ pub(crate) struct AnswerFacts {
     pub error_message: Option<Box<str>>,
     /// The service's correlation id.
     pub request_id: Option<Box<str>>,
+}
+
+/// Whether a refusal of this status and code says that there is no such machine.
+pub(crate) fn says_machine_is_gone(http_status: Option<u16>, code: Option<&str>) -> bool {
+    code == Some(RESOURCE_NOT_FOUND) || (http_status == Some(404) && code != Some(NOT_FOUND))
 }
 
 /// The quota buckets of the service: calls of one never count for another.

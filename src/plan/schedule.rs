@@ -10,6 +10,9 @@ use crate::model::Bucket;
 use crate::quota::window::counted_for;
 use crate::quota::{Pacer, Quota, QuotaScope};
 
+/// How long a call takes, for estimates, where none was made yet.
+pub(crate) const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
+
 /// What a schedule is made from.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule<'a> {

@@ -45,7 +45,7 @@ pub(crate) use results::verification::{RowFinding, VerificationTotals, row_findi
 #[cfg(test)]
 pub(crate) use results::writing::ErrorGroup;
 pub(crate) use results::writing::{Totals, tally, write_results};
-pub(crate) use tenant::exported::ExportedColumns;
+pub(crate) use tenant::foreign_lists::ExportedColumns;
 pub(crate) use tenant::listed::{Fields, ListBuilder, ListedFields};
 pub(crate) use tenant::machines::{
     COLUMNS as MACHINE_COLUMNS, MachinesError, MachinesFile, MachinesSheet, MachinesTarget,

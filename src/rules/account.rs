@@ -290,14 +290,15 @@ impl Account {
             }
             if rule.reports {
                 let machines = counted(rule.gives, "machine", "machines");
-                let _written = writeln!(text, "  \"{name}\" only reports: it is about {machines}, and nothing is done");
+                let _written =
+                    writeln!(text, "  \"{name}\" (mode = \"report\") matches {machines}; nothing is changed");
             }
             if rule.undecided.machines > 0 {
                 let (machines, reason) =
                     (counted(rule.undecided.machines, "machine", "machines"), rule.undecided.reason());
                 let _written = writeln!(
                     text,
-                    "  \"{name}\" is undecided about {machines}, and its tags stay as they are there; {reason}"
+                    "  \"{name}\" is undecided about {machines}, whose tags it leaves as they are; {reason}"
                 );
             }
             if let Some(first) = &rule.first_unsettled {

@@ -280,7 +280,9 @@ impl<'a, T: Transport> Application<'a, T> {
 /// Says that a run is resumed whose rows are not selected again.
 pub(super) fn keeps_rows(unfinished: &UnfinishedRun) -> String {
     let id = &unfinished.run.description.run_id;
-    format!("Run {id} of the same command is unfinished, and its rows are kept (--fresh starts a new one).")
+    format!(
+        "Run {id} of the same command is unfinished, and keeps the rows that it selected (--fresh starts a new run)."
+    )
 }
 
 /// Says that a run is resumed.

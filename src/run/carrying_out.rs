@@ -12,10 +12,9 @@ use super::tenant::Tenant;
 use super::today::AskedWhen;
 use crate::api::{CallKind, Transport};
 use crate::dispatch::{DispatchError, DispatchSettings, EndReason, MaximumErrors, Progress, Spent, dispatch};
-use crate::exit::{CommandError, ExitStatus, abort_status, storage_status_of_run};
+use crate::exit::{CommandError, ExitStatus, end_status};
 use crate::listing::ReadProgress;
 use crate::model::Status;
-use crate::model::row_code::WITHHELD;
 use crate::outside::{Outside, shown};
 use crate::report::{
     Page, PageTarget, ProgressReport, ResultsError, ResultsTarget, RunSummary, Screen, Totals, causes, describe_end,
@@ -296,7 +295,7 @@ impl<T: Transport> Run<'_, T> {
         // Rows of rules, and rows that were withheld, would pass by the guard as a file of their own: the same input is to be
         // run again.
         totals.lacks_orders = run.description.header == RULES_HEADER
-            || has_withheld(&totals)
+            || totals.has_withheld()
             || totals.unsaid > 0
             || OrderDigest::says_changes(&run.description.input_digest);
         if let Some(live_status) = &context.live_status {
@@ -375,14 +374,9 @@ async fn aside<Output: Send + 'static>(context: &RunContext, work: impl FnOnce()
     done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
-/// Whether the guard has withheld rows.
-fn has_withheld(totals: &Totals) -> bool {
-    totals.errors.keys().any(|key| key.code == WITHHELD && key.status == Status::NotAttempted)
-}
-
 /// How a run that ended for this reason ends the process.
 fn exit_status(reason: &EndReason, totals: &Totals) -> ExitStatus {
-    exit_status_of_end(reason).and(rows_status(totals))
+    end_status(reason).and(rows_status(totals))
 }
 
 /// How the rows of a run alone would end the process.
@@ -390,23 +384,7 @@ pub(super) fn rows_status(totals: &Totals) -> ExitStatus {
     let bad_rows: u64 =
         [Status::Failed, Status::Unknown, Status::Invalid].into_iter().map(|status| totals.count(status)).sum();
     // What the guard withholds somebody has to look at.
-    if bad_rows > totals.tolerated || has_withheld(totals) { ExitStatus::RowsFailed } else { ExitStatus::Done }
-}
-
-/// The same, whatever became of its rows.
-fn exit_status_of_end(reason: &EndReason) -> ExitStatus {
-    match reason {
-        EndReason::Finished => ExitStatus::Done,
-        EndReason::Interrupted
-        | EndReason::Halted
-        | EndReason::Deadline
-        | EndReason::TooManyErrors
-        | EndReason::Outage { .. }
-        | EndReason::NoInventory { is_refusal: false, .. } => ExitStatus::StoppedEarly,
-        EndReason::Forbidden { .. } | EndReason::NoInventory { is_refusal: true, .. } => ExitStatus::ServiceRefused,
-        EndReason::Aborted(cause) => abort_status(cause),
-        EndReason::StoreFailed(error) => storage_status_of_run(error),
-    }
+    if bad_rows > totals.tolerated || totals.has_withheld() { ExitStatus::RowsFailed } else { ExitStatus::Done }
 }
 
 /// Every row of the input must have exactly one answer.

@@ -96,7 +96,9 @@ pub(super) async fn decide_again<T: Transport>(
         // for it once more.
         let was_left = was_left(known);
         let is_wanted_again = was_left && asked.wants_again(stored.description.kind);
+        // A sandbox is new with each command, and lacks what the first one had.
         let is_kept = was_left && asked == AskedWhen::Before
+            || tenant.is_sandbox && known.state == OperationState::Unchanged
             || !known.state.is_open() && !may_be_decided_again(known, in_list, guard, is_wanted_again);
         if is_kept {
             run.unread += u64::from(known.error_code.as_deref() == Some(INVENTORY_NOT_READ));
@@ -119,12 +121,7 @@ pub(super) async fn decide_again<T: Transport>(
         seen.push(Seen { held: today.held, in_list, is_left: is_undo });
         decisions.push(redecide(wish, today, in_list, planning.settings.unlisted));
     }
-    hold_back_today(planning.settings, run.listed, &known, &seen, &mut decisions);
-    let stay = |(known, decision): &(&KnownOperation, &Decision)| match decision {
-        Decision::Kept => is_withheld(known),
-        decision => **decision == Decision::Withheld,
-    };
-    run.withheld = known.iter().zip(&decisions).filter(stay).count() as u64;
+    run.withheld = hold_back_today(planning.settings, run.listed, &known, &seen, &mut decisions);
     for (known, (Seen { held, in_list, .. }, decision)) in known.iter().zip(seen.into_iter().zip(decisions)) {
         let found = inventory.as_ref().and_then(|inventory| found(&known.operation, inventory, &own.recent));
         let held = match (held, &inventory) {
@@ -233,17 +230,17 @@ struct Seen {
     is_left: bool,
 }
 
-/// Holds back what guard and limit do not allow. Where some removals stay withheld, so do the others.
+/// Holds back what guard and limit do not allow. Where some removals stay withheld, so do the others. Says how many are.
 fn hold_back_today<'plan>(
     settings: PlanSettings,
     listed: u64,
     known: &'plan [KnownOperation],
     seen: &[Seen],
     decisions: &mut [Decision],
-) {
-    let mut pairs = known.iter().zip(decisions.iter());
-    let stays_withheld = pairs.any(|(known, decision)| *decision == Decision::Kept && is_withheld(known));
-    let guard = if stays_withheld { settings.guard.with_ceilings(Some(0), None) } else { settings.guard };
+) -> u64 {
+    let stays = |(known, decision): &(&KnownOperation, &Decision)| **decision == Decision::Kept && is_withheld(known);
+    let stay_withheld = known.iter().zip(decisions.iter()).filter(stays).count();
+    let guard = if stay_withheld > 0 { settings.guard.with_ceilings(Some(0), None) } else { settings.guard };
     let weigh = |(known, seen): (&'plan KnownOperation, &Seen)| Weighed {
         machine: &known.operation.machine,
         kind: known.operation.change.kind(),
@@ -256,6 +253,8 @@ fn hold_back_today<'plan>(
         is_left: seen.is_left,
     };
     hold_back(decisions, known.iter().zip(seen).map(weigh), guard, listed, settings.limit);
+    let withheld = decisions.iter().filter(|decision| **decision == Decision::Withheld).count();
+    (stay_withheld + withheld) as u64
 }
 
 async fn known_operations(store: &Store, run: RunKey) -> Result<Vec<KnownOperation>, CommandError> {

@@ -1,17 +1,13 @@
 //! What a run foretells of itself when its calls begin: how many operations will be done when, by the rule that lets its calls
 //! through. Kept with the run, so that its report can hold what happened against it.
 
-use std::time::Duration;
-
 use super::tenant::Tenant;
 use crate::api::{Transport, most_machines};
 use crate::model::{Bucket, ChangeKind};
-use crate::plan::schedule::{Schedule, course, together};
+use crate::plan::schedule::{ASSUMED_ROUND_TRIP, Schedule, course, together};
 use crate::quota::{Pacer, QuotaScope, side_by_side};
 use crate::store::{ForetoldPoint, KeptLimit, NewRunSession, RunKey, StoreError, WorkCount, WorkKind};
 
-/// How long a call takes, where nothing was measured yet.
-const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
 /// Points that are kept of the schedule of a bucket.
 const MOST_POINTS: u64 = 200;
 

@@ -48,9 +48,8 @@ async fn warn_of_runs_under_way<T: Transport>(tenant: &Tenant<T>, screen: &Scree
     let is_ours = |run: &RunEntry| unfinished.iter().any(|ours| ours.run.description.run_id == run.run_id);
     for run in tenant.store.runs().await?.iter().filter(|run| run.condition == RunCondition::Running && is_ours(run)) {
         let (id, input) = (&run.run_id, Excerpt::new(&run.input_path));
-        screen.warning(&format!(
-            "run {id} of {input} is under way; the plan does not reckon with what it will still change"
-        ));
+        screen
+            .warning(&format!("run {id} of {input} is under way; the plan does not include what it will still change"));
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ use crate::report::{PlanReport, Screen};
 use crate::words::{counted, group_digits};
 
 /// What is said where a plan is out of date.
-pub(super) const MADE_AGAIN: &str = "Another run has changed what the plan is about: it is made again.";
+pub(super) const MADE_AGAIN: &str = "Another run has changed machines of this plan, so tagfleet plans again.";
 
 /// A plan that waited longer than this, for an answer or for another run, is made again.
 const PLAN_HOLDS_FOR: Duration = Duration::from_mins(10);
@@ -306,7 +306,7 @@ impl Planned {
 pub(super) fn is_stale<T: Transport>(planned_at: BootTime, tenant: &Tenant<T>, context: &RunContext) -> bool {
     let is_stale = tenant.clock.boot_time().since(planned_at) > PLAN_HOLDS_FOR;
     if is_stale {
-        let message = "The plan is more than 10 minutes old, and the tenant may have changed: it is made again.";
+        let message = "The plan is more than 10 minutes old, so tagfleet reads the tenant and plans again.";
         context.say(message);
     }
     is_stale
@@ -336,19 +336,19 @@ pub(super) fn refuse_too_many(
     guard: Guard,
     listed: u64,
 ) -> Result<(), CommandError> {
-    let operations = counted(changes, "operation would", "operations would");
+    let plan = format!("the plan has {}", counted(changes, "change", "changes"));
     if let Some(maximum) = maximum.filter(|maximum| changes > u64::from(*maximum)) {
         let allowed = group_digits(u64::from(maximum));
         return Err(CommandError::text(
             ExitStatus::InputRefused,
-            format!("{operations} change something, and --max-changes allows {allowed}; nothing was changed"),
+            format!("{plan}, and --max-changes allows {allowed}; nothing was changed"),
             Some("look at the plan (tagfleet plan, or --plan-only with tags), or raise --max-changes"),
         ));
     }
     let Some(bound) = guard.refuses(changes, listed) else { return Ok(()) };
     Err(CommandError::text(
         ExitStatus::InputRefused,
-        format!("{operations} change something, more than {bound}, which the guard allows; nothing was changed"),
+        format!("{plan}, more than {bound}, which the guard allows; nothing was changed"),
         Some(&format!(
             "look at the plan (tagfleet plan, or --plan-only with tags); if it is meant, add --allow-changes {changes}"
         )),

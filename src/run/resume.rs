@@ -82,7 +82,7 @@ async fn refuse_undo_of_a_run_that_went_on<T: Transport>(
     Err(CommandError::text(
         ExitStatus::InputRefused,
         format!(
-            "run {} was to take back run {run_id}, which may have gone on since; nothing was sent",
+            "run {run_id} may have made more changes after its undo {} was planned, so nothing was sent",
             undo.description.run_id
         ),
         Some(&format!("take it back with: tagfleet undo {run_id}")),

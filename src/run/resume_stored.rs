@@ -77,8 +77,9 @@ pub(super) async fn resume_stored<T: Transport>(
         if let Some(live_status) = &context.live_status {
             live_status.note_rows(&totals);
         }
-        let text =
-            format!("Run {id} is already finished; nothing is left to send (tagfleet results {id} shows its results).");
+        let text = format!(
+            "Run {id} is already finished; nothing is left to send. Write its results again with: tagfleet results {id}"
+        );
         return nothing_left(Some(stored), &text, rows_status(&totals), context);
     }
     decided.store(&tenant.store, key).await?;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -22,14 +21,11 @@ use crate::model::MachineReference;
 use crate::plan::changes::Plan;
 use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
-use crate::plan::schedule::{BucketCalls, finish_time};
+use crate::plan::schedule::{ASSUMED_ROUND_TRIP, BucketCalls, finish_time};
 use crate::quota::{Quota, QuotaScope, side_by_side};
 use crate::report::{ListBuilder, ListedFields, PlanReport};
 use crate::rules::Fleet;
 use crate::store::Declared;
-
-/// How long a call is taken to last.
-const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
 
 /// A list that stands in a file.
 pub(crate) struct ExportedList {

@@ -19,7 +19,7 @@ use crate::inventory::{Inventory, MachineSink};
 use crate::listing::{self, ReadError, ReadProgress, WalkError};
 use crate::model::MayHold;
 use crate::plan::recent::{LIST_LAG, RecentWrites};
-use crate::plan::schedule::{BucketCalls, finish_time};
+use crate::plan::schedule::{ASSUMED_ROUND_TRIP, BucketCalls, finish_time};
 use crate::quota::window::counted_for;
 use crate::quota::{Quota, QuotaScope};
 use crate::report::{Fields, ListBuilder, ReadingReport};
@@ -28,8 +28,6 @@ use crate::words::{counted, describe_duration, minute};
 
 /// How long runs are kept at the least: much longer than the list lags behind.
 const KEPT_AT_LEAST: Duration = Duration::from_hours(1);
-/// How long a call takes, where nothing was measured yet.
-const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(200);
 /// Why `auto` counts like `api`.
 const TAG_CALLS_COUNT_TOGETHER: &str = "Single and bulk tag calls count together, as a refusal for quota has shown for \
     this app in the last 30 days.";

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::exit::CommandError;
 use crate::inventory::Inventory;
+use crate::model::row_code::FORBIDDEN;
 use crate::model::{Held, Slot};
 use crate::plan::carrying::{Earlier, Today};
 use crate::plan::changes::{held_today, outcome_today};
@@ -16,9 +17,6 @@ use crate::plan::redecision::Overruled;
 #[cfg(doc)]
 use crate::store::Reader;
 use crate::store::{KnownOperation, OperationState, RunKey, RunKind, SlotWrite, Store};
-
-/// The service's code, and ours, for what the app may not do.
-const FORBIDDEN: &str = "Forbidden";
 
 /// When somebody asked for what a run wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +108,7 @@ pub(super) fn earlier(known: &KnownOperation) -> Earlier {
         OperationState::Pending | OperationState::NotAttempted => Earlier::NotSent,
         OperationState::Unchanged => Earlier::Unchanged,
         OperationState::Failed if known.attempts == 0 => Earlier::FailedUnsent,
-        // A permission may have been given since.
+        // A permission may have been given since, whether the service has named the code or we have.
         OperationState::Failed
             if known.error_code.as_deref().is_some_and(|code| FORBIDDEN.eq_ignore_ascii_case(code)) =>
         {

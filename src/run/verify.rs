@@ -11,7 +11,7 @@ use super::tenant::{MachinesRead, OwnWrites, Tenant};
 use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::Inventory;
-use crate::model::{Change, MachineReference, RowNumber, TagAction};
+use crate::model::{Change, MachineReference, RowNumber};
 use crate::outside::shown;
 use crate::plan::changes::listed_in_another_case;
 use crate::plan::recent::RecentWrites;
@@ -140,18 +140,24 @@ fn machine_of(input: &CheckedInput, inventory: &Inventory, row: RowNumber) -> Op
     Some(listed.and_then(|listed| listed.name().map(shown)).unwrap_or_else(|| machine.to_string()))
 }
 
-/// What a row asks for, in the order in which the findings say what is there.
-fn wanted(input: &CheckedInput, row: RowNumber) -> String {
+/// What of a row is otherwise in the tenant, and how it should be, for people.
+fn differences(input: &CheckedInput, row: &RowFinding) -> String {
     let requests = &input.sheet.requests;
-    let changes = requests.of_row(row).filter_map(|request| requests.change(request.change));
-    let wanted: Vec<String> = changes
-        .map(|change| match change {
-            Change::Tag(TagAction::Add, tag) => format!("the tag \"{tag}\""),
-            Change::Tag(TagAction::Remove, tag) => format!("no tag \"{tag}\""),
-            Change::DeviceValue(value) => format!("the device value {value}"),
+    let wanted: Vec<_> = requests.of_row(row.row).filter_map(|request| requests.change(request.change)).collect();
+    let found: Vec<&str> = if wanted.len() == 1 { vec![&row.found] } else { row.found.split("; ").collect() };
+    if wanted.len() != found.len() {
+        return format!("found: {}", shown(&row.found));
+    }
+    let pairs = wanted.into_iter().zip(found).filter_map(|(change, found)| {
+        let wanted = change.leaves();
+        let wanted = wanted.as_str().filter(|wanted| *wanted != found)?;
+        let found = if found.is_empty() { "not shown" } else { found };
+        Some(match change {
+            Change::Tag(_, tag) => format!("tag \"{tag}\": {found}, should be {wanted}"),
+            Change::DeviceValue(_) => format!("device value: {found}, should be {wanted}"),
         })
-        .collect();
-    wanted.join(" and ")
+    });
+    shown(&pairs.collect::<Vec<_>>().join("; "))
 }
 
 /// The first rows that do not hold, for people.
@@ -165,7 +171,7 @@ fn examples(input: &CheckedInput, inventory: &Inventory, rows: &[RowFinding], li
         let what = match row.finding {
             Some(Finding::UnknownMachine) => row.message.clone(),
             Some(Finding::NotShown) => "the service does not show it".to_owned(),
-            _ => format!("wanted {}, found: {}", wanted(input, row.row), shown(&row.found)),
+            _ => differences(input, row),
         };
         // Writing into a string cannot fail.
         let _written = match machine_of(input, inventory, row.row) {

@@ -173,7 +173,7 @@ fn a_state_that_others_can_write_to_or_that_is_damaged_leaves_the_service_to_be_
     };
     allow("state", 0o755);
     let open = said(&check.exits(0).1);
-    assert!(open.contains("others can look into it, but not write to it"), "{open}");
+    assert!(open.contains("other users can read it, but not write to it"), "{open}");
     allow("state/tagfleet.witness", 0o666);
     check.finds(7, "state", "/tagfleet.*", &skipped);
     allow("state/tagfleet.witness", 0o600);
@@ -182,7 +182,7 @@ fn a_state_that_others_can_write_to_or_that_is_damaged_leaves_the_service_to_be_
     for _ in 0..2 {
         let unknown = said(&check.exits(0).1);
         assert!(
-            unknown.contains("is usable (others") && unknown.contains("has lost its tagfleet.witness"),
+            unknown.contains("is usable (other users") && unknown.contains("has lost its tagfleet.witness"),
             "{unknown}"
         );
     }
@@ -192,7 +192,7 @@ fn a_state_that_others_can_write_to_or_that_is_damaged_leaves_the_service_to_be_
     check.finds(7, "state", "was removed or damaged", &skipped);
     // What is lost stays lost, though it keeps nobody from working.
     let lost = said(&check.exits(0).1);
-    assert!(lost.contains("is usable (others") && lost.contains("is lost, so runs may be missing"), "{lost}");
+    assert!(lost.contains("is usable (other users") && lost.contains("is lost, so runs may be missing"), "{lost}");
     check.folder.write("state/tagfleet.sqlite3", "damaged".repeat(1_000));
     check.finds(7, "state", "", &skipped);
 }

@@ -128,7 +128,7 @@ fn the_tenants_own_list_is_read_selected_changed_and_taken_back() {
     let change = ["@tenant", "--where", "isempty(machineTags)", "--add", "Triage", "--set-value", "High"];
     let plan = tagfleet(&server, &folder, &[&["plan"], &change[..]].concat(), 0);
     let text = String::from_utf8_lossy(&plan.output).into_owned();
-    assert!(text.starts_with("Plan for @tenant, 1 of 3 rows selected, on "), "{text}");
+    assert!(text.starts_with("Plan for @tenant, 1 of 3 rows selected, 2 operations, on "), "{text}");
     let applied = tagfleet(&server, &folder, &[&["apply", "--yes", "--json"], &change[..]].concat(), 0);
     let told = applied.object();
     assert_eq!(

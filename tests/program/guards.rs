@@ -50,7 +50,7 @@ fn changes_beyond_both_bounds_refuse_the_plan_and_what_is_withheld_is_none() {
     let server = tenant.serve();
     let refused = orders(&server, "--guard-changes 30%,6").run().exits(3);
     let refused = refused.says(&[
-        "7 operations would change something, more than 30% of the machines and more than 6, which the guard allows",
+        "the plan has 7 changes, more than 30% of the machines and more than 6, which the guard allows",
         "add --allow-changes 7",
     ]);
     assert_eq!(refused.folder().read("input.results.csv"), None);

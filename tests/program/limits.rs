@@ -44,7 +44,7 @@ fn a_file_that_changes_too_much_is_refused() {
     let rows = "#1,A,Add,High\n#1,A,Add,\n#2,A,Add,";
     let outcome = Rehearsal::at(&sandbox).rows(rows).with("--max-changes 2").run().exits(3);
     assert!(!outcome.wrote_anything());
-    outcome.says(&["error: 3 operations would change something, and --max-changes allows 2; nothing was changed"]);
+    outcome.says(&["error: the plan has 3 changes, and --max-changes allows 2; nothing was changed"]);
     Rehearsal::at(&sandbox).rows(rows).with("--max-changes 3").run().exits(0);
     assert_eq!(sandbox.end().calls(), 3);
 }

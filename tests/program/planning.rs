@@ -138,7 +138,7 @@ fn a_plan_that_changes_more_than_allowed_is_refused() {
     let tenant = tenant();
     let server = tenant.serve();
     let rows = "#1,A,Add,\n#2,A,Add,\n#3,A,Add,\n#2,,,High\n";
-    let refused = "error: 3 operations would change something, and --max-changes allows 2; nothing was changed";
+    let refused = "error: the plan has 3 changes, and --max-changes allows 2; nothing was changed";
     let outcome = plan(&server, rows, "--max-changes 2").run().exits(3).says(&[refused]);
     assert!(outcome.output().contains("3 changes, 1 already set"), "{}", outcome.output());
     let outcome = Rehearsal::at_stand_in(&server).planned().rows(rows).with("--max-changes 2").run().exits(3);

@@ -241,12 +241,12 @@ fn what_is_said_of_a_tag_names_its_rule_and_what_does_not_hold_its_machine() {
     insta::assert_snapshot!(text(&verified), @r#"
     2 rows of fleet.toml:
                 2 differ
-      ber-1.corp: wanted the tag "SITE-DE", found: absent
-      ber-1.corp: wanted no tag "Standort-Berlin", found: present
+      ber-1.corp: tag "SITE-DE": absent, should be present
+      ber-1.corp: tag "Standort-Berlin": present, should be absent
     Rules of fleet-eu: 2 of 2 machines in scope.
     "#);
     let listed = exits(run(&server, &folder, "verify @tenant --all --add SITE-DE"), 10);
-    assert!(text(&listed).contains("  ber-1.corp: wanted the tag \"SITE-DE\", found: absent\n"), "{}", text(&listed));
+    assert!(text(&listed).contains("  ber-1.corp: tag \"SITE-DE\": absent, should be present\n"), "{}", text(&listed));
     let added = "warning: --add: the tag \"SITE-DE\" is new to the tenant, where 1 machine has \"site-de\"";
     let removed = "warning: --remove: no machine of the tenant has the tag \"Nix\", which is to be removed";
     let planned = exits(run(&server, &folder, "plan @tenant --all --add SITE-DE --remove Nix"), 0);

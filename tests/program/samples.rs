@@ -89,7 +89,7 @@ fn a_fleet_is_kept_as_declared_with_the_lookup_beside_it() {
     let plan = run(&["plan"]);
     let text = String::from_utf8_lossy(&plan.output).into_owned();
     assert_eq!(plan.status, Some(0), "{text}{}", plan.messages);
-    for part in ["remove tag \"Standort-Berlin\"", "add tag \"DEPT-Sales\"", "\"kiosks\" only reports"] {
+    for part in ["remove tag \"Standort-Berlin\"", "add tag \"DEPT-Sales\"", "\"kiosks\" (mode = \"report\") matches"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let ended = run(&["apply"]);

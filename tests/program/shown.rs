@@ -109,7 +109,7 @@ fn without_what_differs(text: &str, folder: &Folder) -> String {
         (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
         // Columns are as wide as what differs.
         (r"(?m)^([a-z-]+| {4}[A-Za-z-]+(?: [a-z]+)*) {2,}(\S.*?) {2,}", "$1  $2  "),
-        (r"\d+ MiB free", "SIZE free"),
+        (r"[\d,]+ MiB free", "SIZE free"),
         (r"SQLite \d\S+, form \d+", "SQLite VERSION, form NUMBER"),
         (r"Size {9}\d+ KiB", "Size         SOME KiB"),
         (r"process \d+", "process ID"),

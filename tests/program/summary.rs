@@ -50,7 +50,7 @@ fn the_numbers_for_people_add_up_to_the_rows() {
     let expected = [(2, "succeeded"), (1, "not attempted"), (1, "invalid (not sent)")];
     assert_eq!(counts(&text), expected);
     for part in [
-        "Calls: 3 (2 tags, 1 device value)",
+        "Calls: 3 (2 single tags, 1 device value)",
         "Results: input.results.csv",
         "Rows not done: input.failed.csv (2)",
         "Next: fix the invalid rows in input.failed.csv (input.results.csv says why), then: tagfleet apply input.failed.csv",

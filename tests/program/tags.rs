@@ -150,7 +150,7 @@ fn a_tag_is_removed_exactly_and_within_limits() {
     let (tenant, folder) = (fleet(), Folder::new());
     let server = tenant.serve();
     let refused = exits(tags(&server, &folder, &["remove", "Marketting", "--yes", "--max-changes", "2"]), 3);
-    assert!(refused.messages.contains("3 operations would change something"), "{}", refused.messages);
+    assert!(refused.messages.contains("the plan has 3 changes"), "{}", refused.messages);
     assert_eq!(server.writes(), 0);
     exits(tags(&server, &folder, &["remove", "Marketting", "--yes", "--limit", "1"]), 0);
     assert_eq!(held(&tenant, 4), [&["Tier 1"][..], &["Marketing", "Marketting"], &["marketting"], &["Marketting"]]);

@@ -88,8 +88,8 @@ fn people_are_told_the_counts_and_the_first_rows_that_do_not_hold() {
                 2 differ
                 1 is not shown by the service
                 1 names an unknown machine
-      row 2: wanted no tag "B", found: present
-      row 3: wanted the tag "A" and the device value High, found: absent; Normal
+      row 2: tag "B": present, should be absent
+      row 3: tag "A": absent, should be present; device value: Normal, should be High
       row 4: no machine of the tenant's list is called "nobody"
       row 5: the service does not show it
     "#);
@@ -97,7 +97,7 @@ fn people_are_told_the_counts_and_the_first_rows_that_do_not_hold() {
     let outcome = verify(&server, &many, "", 10);
     let text = outcome.output();
     assert!(
-        text.ends_with("  row 10: wanted the tag \"T9\", found: absent\n  and 2 more rows; -o FILE.csv lists all\n"),
+        text.ends_with("  row 10: tag \"T9\": absent, should be present\n  and 2 more rows; -o FILE.csv lists all\n"),
         "{text}"
     );
     assert_eq!(outcome.folder().names(), ["input.csv", "state"]);

@@ -8,6 +8,7 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::outside::shown;
 use crate::run::unknown_calls_text;
 use crate::store::{StatePlace, Store, free_bytes, is_private};
+use crate::words::group_digits;
 
 /// A run of a million rows takes about so much in the state directory.
 const ROOM_BYTES: u64 = 512 << 20;
@@ -38,14 +39,14 @@ pub(super) async fn open(
                 format!("a large run needs {} MiB; make room, or choose another --state-dir", ROOM_BYTES / MEBIBYTE);
             return Err(CommandError::text(ExitStatus::StorageFailed, message, Some(&hint)));
         }
-        Some(free) => format!(", {} MiB free", free / MEBIBYTE),
+        Some(free) => format!(", {} MiB free", group_digits(free / MEBIBYTE)),
         None => String::new(),
     };
     let intact = if missing.is_empty() { "intact" } else { "usable" };
     let whose = if is_private(directory) {
         format!("is private and {intact}")
     } else {
-        format!("is {intact} (others can look into it, but not write to it)")
+        format!("is {intact} (other users can read it, but not write to it)")
     };
     Ok((store, format!("{place} {whose}{room}{missing}")))
 }

@@ -206,8 +206,7 @@ impl TagBook {
                 return warning(removed, TagWarningKind::VariantRemoved { other, other_row: *row });
             }
         }
-        let breaks_filter = text.contains(['(', ')', ',']);
-        if breaks_filter { warning(known.first, TagWarningKind::PortalFilter) } else { None }
+        if tag.breaks_portal_filter() { warning(known.first, TagWarningKind::PortalFilter) } else { None }
     }
 }
 

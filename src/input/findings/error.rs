@@ -169,8 +169,7 @@ pub enum InputError {
     },
     /// A quotation mark in the header that means nothing.
     #[error(
-        "a blank before the quotation mark of a column's name on line {line} makes the mark a part of the name; remove the \
-         blank"
+        "a quotation mark after a blank is a part of a column's name on line {line}; remove the blank before the quotation mark"
     )]
     BlankBeforeQuote {
         /// The physical line of the header, from 1.

@@ -125,7 +125,7 @@ pub enum ProblemKind {
         held: Excerpt,
     },
     /// A quotation mark that means nothing, because a blank stands in front of it.
-    #[error("a blank before the quotation mark makes the mark a part of the cell; remove the blank")]
+    #[error("a quotation mark after a blank is a part of the cell; remove the blank before the quotation mark")]
     BlankBeforeQuote,
     /// More cells than the header has, and not only empty ones. Which cell is which is anybody's guess, so none is read.
     #[error(

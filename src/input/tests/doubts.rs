@@ -118,7 +118,7 @@ fn what_hides_rows_refuses_the_file() {
     line 1 looks like a row, and the header follows below it on line 2; put the header first, or remove what stands above it
     line 1 looks like a row, and the header follows below it on line 2; put the header first, or remove what stands above it
     the quoted cell of the header from line 1 to line 2 holds a line that looks like a row; close the quotation mark where the cell is to end, or allow such cells with --accept line-breaks
-    a blank before the quotation mark of a column's name on line 1 makes the mark a part of the name; remove the blank
+    a quotation mark after a blank is a part of a column's name on line 1; remove the blank before the quotation mark
     every line is one quoted cell, as when a CSV file is pasted into a spreadsheet and saved again: line 1 as a whole stands in quotation marks; remove those around each line, and write those within it once
     every line is one quoted cell, as when a CSV file is pasted into a spreadsheet and saved again: line 2 as a whole stands in quotation marks; remove those around each line, and write those within it once
     every line is one quoted cell, as when a CSV file is pasted into a spreadsheet and saved again: line 1 as a whole stands in quotation marks; remove those around each line, and write those within it once

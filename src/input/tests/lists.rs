@@ -138,7 +138,7 @@ fn what_a_list_has_beyond_orders_is_told() {
     --
     the header on line 1 has no column "Name"; it has "Owner" (1), "Dep" (2)
     --
-    row 1, line 2: a blank before the quotation mark makes the mark a part of the cell; remove the blank
+    row 1, line 2: a quotation mark after a blank is a part of the cell; remove the blank before the quotation mark
     --
     row 2, line 3, column "Name": "CORP\WEB01" stands on line 2 already, and a list has one row for each machine; remove one of both
     --

@@ -12,7 +12,7 @@ pub(in crate::report) fn calls_text(kind: Option<CallKind>, count: u64) -> Strin
         Some(CallKind::List) => ("page of machines", "pages of machines"),
         Some(CallKind::Get) => ("single machine", "single machines"),
         Some(CallKind::Bulk) => ("bulk call", "bulk calls"),
-        Some(CallKind::Tags) => ("tag", "tags"),
+        Some(CallKind::Tags) => ("single tag", "single tags"),
         Some(CallKind::Value) => ("device value", "device values"),
         None => ("other", "others"),
     };

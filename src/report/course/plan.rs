@@ -8,6 +8,8 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::counts::calls_text;
+use crate::api::CallKind;
 use crate::clock;
 use crate::input::Excerpt;
 use crate::inventory::Inventory;
@@ -146,13 +148,18 @@ impl<'a> PlanReport<'a> {
     /// The text for people.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
-        let changes = self.plan.count(Decision::Change);
+        let (changes, operations) = (self.plan.count(Decision::Change), self.plan.operations.operations.len() as u64);
         // Writing into a string cannot fail.
         let _written = write!(
             text,
-            "Plan for {}, {}, on {}:\n{}, {} already set",
+            "Plan for {}, {}{}, on {}:\n{}, {} already set",
             Excerpt::new(self.input),
             selected_rows(u64::from(self.rows), self.selected_from),
+            if operations == u64::from(self.rows) {
+                String::new()
+            } else {
+                format!(", {}", counted(operations, "operation", "operations"))
+            },
             self.destination,
             counted(changes, "change", "changes"),
             group_digits(self.plan.count(Decision::Unchanged)),
@@ -312,14 +319,14 @@ impl<'a> PlanReport<'a> {
             return;
         }
         let kinds = [
-            (self.list_calls, "page of machines", "pages of machines"),
-            (self.calls.bulk, "bulk call", "bulk calls"),
-            (self.calls.tags, "single tag", "single tags"),
-            (self.calls.value, "device value", "device values"),
+            (CallKind::List, self.list_calls),
+            (CallKind::Bulk, self.calls.bulk),
+            (CallKind::Tags, self.calls.tags),
+            (CallKind::Value, self.calls.value),
         ];
-        let made = kinds.iter().filter(|(count, ..)| *count > 0);
-        let listed: Vec<String> = made.map(|(count, one, many)| counted(*count, one, many)).collect();
-        let all: u64 = kinds.iter().map(|(count, ..)| count).sum();
+        let made = kinds.iter().filter(|(_, count)| *count > 0);
+        let listed: Vec<String> = made.map(|(kind, count)| calls_text(Some(*kind), *count)).collect();
+        let all: u64 = kinds.iter().map(|(_, count)| count).sum();
         let apart = if self.tags_side_by_side { ", of which single and bulk ones count apart" } else { "" };
         let _written = writeln!(text, "Calls: {} ({}){apart}.", group_digits(all), listed.join(", "));
         let now = clock::now();

@@ -270,7 +270,8 @@ impl RunSummary<'_> {
             }
             if let Some(failed) = self.target.failed().filter(|_| self.totals.failed_rows > 0) {
                 let (failed, rows) = (shown(failed), group_digits(self.totals.failed_rows));
-                let _written = writeln!(text, "Rows not done: {failed} ({rows})");
+                let but = if self.totals.has_withheld() { "; do not feed back what was withheld" } else { "" };
+                let _written = writeln!(text, "Rows not done: {failed} ({rows}{but})");
             }
         }
         if self.totals.unsaid > 0 {

@@ -4,15 +4,11 @@ use std::borrow::Cow;
 
 use crate::input::RESULT_COLUMNS;
 use crate::model::row_code::{
-    CHANGED_SINCE, MACHINE_NOT_FOUND, MAY_BE_CHANGED_SINCE, NOT_IN_INVENTORY, UNKNOWN_BEFORE,
+    CHANGED_SINCE, INTERRUPTED, MACHINE_NOT_FOUND, MAY_BE_CHANGED_SINCE, NOT_ATTEMPTED, NOT_IN_INVENTORY,
+    UNKNOWN_BEFORE,
 };
-use crate::model::{Held, OperationId, Status};
+use crate::model::{Held, OperationId, Status, says_machine_is_gone};
 use crate::store::{StoredChunk, StoredOperation};
-
-/// The service's code for a machine that it does not know; a bulk call that is refused for one may bear another status.
-const RESOURCE_NOT_FOUND: &str = "ResourceNotFound";
-/// The code of a 404 that gives none.
-const UNNAMED_NOT_FOUND: &str = "not_found";
 
 /// The answer to a row, as the results show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +16,10 @@ pub(in crate::report) struct RowAnswer {
     pub(super) status: Status,
     pub(super) http_status: Option<u16>,
     pub(super) error_code: String,
+    /// Why, of the operation that counts.
     pub(super) error_message: String,
+    /// The same with what was done of the row all the same, if something was.
+    message_of_part: Option<String>,
     attempts: u32,
     request_id: String,
     before: String,
@@ -49,12 +48,9 @@ impl RowAnswer {
     }
 
     /// Whether the row failed because its machine is gone: the inventory lacks it, or the service says that there is none.
-    /// A 404 that gives no code may be anybody's, and says nothing about a machine.
     pub(super) fn is_about_missing_machine(&self) -> bool {
-        let codes = [MACHINE_NOT_FOUND, NOT_IN_INVENTORY, RESOURCE_NOT_FOUND];
-        let is_known_code = codes.contains(&self.error_code.as_str());
-        let is_services = self.http_status == Some(404) && self.error_code != UNNAMED_NOT_FOUND;
-        self.status == Status::Failed && (is_known_code || is_services)
+        let is_unlisted = [MACHINE_NOT_FOUND, NOT_IN_INVENTORY].contains(&self.error_code.as_str());
+        self.status == Status::Failed && (is_unlisted || says_machine_is_gone(self.http_status, Some(&self.error_code)))
     }
 
     /// The cells of the added columns, in their order.
@@ -65,7 +61,7 @@ impl RowAnswer {
             ours(self.status.to_string().into()),
             ours(self.http_status.map(|status| status.to_string()).unwrap_or_default().into()),
             AddedCell::Outside(&self.error_code),
-            AddedCell::Outside(&self.error_message),
+            AddedCell::Outside(self.message_of_part.as_deref().unwrap_or(&self.error_message)),
             ours(self.attempts.to_string().into()),
             AddedCell::Outside(&self.request_id),
             ours(self.before.as_str().into()),
@@ -95,17 +91,21 @@ pub(super) fn answer_row(place: u32, operations: &[OperationId], chunk: &StoredC
     let text = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
     let (mut error_code, mut error_message) = (text(&answer.error_code), text(&answer.error_message));
     if status == Status::NotAttempted && error_code.is_empty() {
-        error_code = "not_attempted".into();
+        error_code = NOT_ATTEMPTED.into();
         error_message = "this row was not reached".into();
     }
     if status == Status::Unknown && error_code.is_empty() {
-        error_code = "interrupted".into();
+        error_code = INTERRUPTED.into();
         error_message = "the outcome of this row is not known".into();
     }
+    let is_part_done =
+        status == Status::NotAttempted && stored.iter().any(|operation| operation.status() == Status::Succeeded);
     RowAnswer {
         status,
         http_status: answer.http_status,
         error_code,
+        message_of_part: is_part_done
+            .then(|| format!("a part of the row was done, as after shows; the rest: {error_message}")),
         error_message,
         attempts: stored.iter().map(|operation| operation.attempts).sum(),
         request_id: text(&answer.request_id),
@@ -127,6 +127,7 @@ fn invalid(place: u32, chunk: &StoredChunk) -> RowAnswer {
         http_status: None,
         error_code: code,
         error_message: message,
+        message_of_part: None,
         attempts: 0,
         request_id: String::new(),
         before: String::new(),
@@ -203,6 +204,13 @@ mod tests {
         assert_eq!((row.attempts, row.after.as_str(), row.before.as_str()), (4, "present; ", ""));
         let row = answer(vec![tag.clone(), operation(OperationState::Succeeded, false, "value", Some("High"))]);
         assert_eq!((row.request_id.as_str(), row.after.as_str()), ("tag", "present; High"));
+        let left = operation(OperationState::Pending, false, "", None);
+        let row = answer(vec![tag.clone(), left.clone()]);
+        assert_eq!(row.status, Status::NotAttempted);
+        let part = "a part of the row was done, as after shows; the rest: this row was not reached";
+        assert_eq!(row.message_of_part.as_deref(), Some(part));
+        let row = answer(vec![operation(OperationState::Unchanged, false, "tag", None), left]);
+        assert_eq!(row.message_of_part, None);
         let row = answer(vec![operation(OperationState::Unchanged, false, "tag", None), tag]);
         assert_eq!(row.status, Status::Succeeded);
     }
@@ -243,6 +251,7 @@ mod tests {
             http_status: Some(404),
             error_code: "code".into(),
             error_message: "message".into(),
+            message_of_part: None,
             attempts: 2,
             request_id: "request".into(),
             before: "absent".into(),

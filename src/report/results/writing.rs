@@ -14,6 +14,7 @@ use tempfile::NamedTempFile;
 use super::row::{AddedCell, RowAnswer, answer_row};
 use super::target::{ResultsError, ResultsTarget, keep_earlier_run, new_file_beside};
 use crate::input::{RESULT_COLUMNS, added_names, records};
+use crate::model::row_code::WITHHELD;
 use crate::model::{AnswerFacts, RETAGGING_PREFIX, Status};
 use crate::outside::Outside;
 use crate::report::files::atomic::{self, is_device, open_device};
@@ -333,6 +334,11 @@ impl Totals {
     /// Rows with this status.
     pub(crate) fn count(&self, status: Status) -> u64 {
         self.statuses.get(&status).copied().unwrap_or(0)
+    }
+
+    /// Whether the guard has withheld rows.
+    pub(crate) fn has_withheld(&self) -> bool {
+        self.errors.keys().any(|key| key.code == WITHHELD && key.status == Status::NotAttempted)
     }
 
     fn take(&mut self, row: u32, answer: &RowAnswer, tolerated: bool, is_unsaid: bool) {

@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read, Seek as _};
 
 use tempfile::SpooledTempFile;
 
-use super::exported::ExportedColumns;
+use super::foreign_lists::ExportedColumns;
 use super::machines::{COLUMNS, cells, tags_cell, write_machine};
 use crate::input::{MachineFields, bare_name};
 use crate::inventory::{Inventory, InventoryBuilder, MachinePosition, MachineSink, NameMatch};

@@ -190,9 +190,12 @@ impl RunView<'_> {
         let run = self.details;
         let total: u64 = run.calls.values().map(|count| u64::from(*count)).sum();
         let mut text = group_digits(total);
-        let kind = |name: &str| CallKind::ALL.into_iter().find(|kind| kind.as_str() == name);
+        let place = |name: &str| CallKind::ALL.into_iter().position(|kind| kind.as_str() == name);
+        let mut calls: Vec<_> = run.calls.iter().map(|(name, count)| (place(name), *count)).collect();
+        calls.sort_by_key(|(place, _)| place.unwrap_or(usize::MAX));
+        let kind = |place: Option<usize>| place.and_then(|place| CallKind::ALL.get(place).copied());
         let kinds: Vec<String> =
-            run.calls.iter().map(|(name, count)| calls_text(kind(name), (*count).into())).collect();
+            calls.into_iter().map(|(place, count)| calls_text(kind(place), count.into())).collect();
         if !kinds.is_empty() {
             // Writing into a string cannot fail.
             let _written = write!(text, " ({})", kinds.join(", "));
@@ -350,7 +353,7 @@ mod tests {
           Last activity  2026-05-01 14:05:10 UTC
           Process        7 on host, started 2026-05-01 14:05:10 UTC, gone
           Operations     10,000 succeeded, 1,998 left
-          Calls          1,502 (1,500 tags, 2 device values), from 2026-05-01 14:05:10 UTC to 2026-05-01 14:05:10 UTC; 3 whose answer was never stored
+          Calls          1,502 (1,500 single tags, 2 device values), from 2026-05-01 14:05:10 UTC to 2026-05-01 14:05:10 UTC; 3 whose answer was never stored
           Taken back by  20260502-090000-bbbbbb
         Next: tagfleet resume 20260501-140510-aaaaaa --state-dir 'my state'
         ");

@@ -52,14 +52,14 @@ impl StateView<'_> {
         };
         let kibibytes = group_digits(overview.bytes.div_ceil(1024));
         let mut text = format!(
-            "State         {}\nEngine        {}, form {} of the tables\nSize          {kibibytes} KiB, {}\n",
+            "State         {}\nEngine        {}, schema version {}\nSize          {kibibytes} KiB, {}\n",
             shown(self.name),
             shown(&overview.engine),
             overview.form,
             counted(overview.runs, "run", "runs"),
         );
         for (nth, AtWork { process, run_id }) in overview.at_work.iter().enumerate() {
-            let label = if nth == 0 { "At work" } else { "" };
+            let label = if nth == 0 { "In use by" } else { "" };
             let since = minute(process.started_at, time_zone);
             let run = run_id.as_ref().map(|run| format!(", run {}", shown(run))).unwrap_or_default();
             // Writing into a string cannot fail.
@@ -71,7 +71,7 @@ impl StateView<'_> {
             );
         }
         if overview.at_work.is_empty() {
-            text.push_str("At work       no process\n");
+            text.push_str("In use by     no process\n");
         }
         text
     }
@@ -105,12 +105,12 @@ mod tests {
         let text = |overview| StateView { name: "postgresql://h/d", overview }.text_in(&TimeZone::UTC);
         assert_eq!(
             text(Some(&overview)),
-            "State         postgresql://h/d\nEngine        PostgreSQL 15.8, form 7 of the tables\n\
-             Size          1,465 KiB, 1 run\nAt work       cron-1, process 1, since 1970-01-01 00:00 UTC, run r\n\
+            "State         postgresql://h/d\nEngine        PostgreSQL 15.8, schema version 7\n\
+             Size          1,465 KiB, 1 run\nIn use by     cron-1, process 1, since 1970-01-01 00:00 UTC, run r\n\
              \u{20}             cron-2, process 2, since 1970-01-01 00:00 UTC\n"
         );
         let idle = Overview { at_work: Vec::new(), ..overview.clone() };
-        assert!(text(Some(&idle)).ends_with("\nAt work       no process\n"));
+        assert!(text(Some(&idle)).ends_with("\nIn use by     no process\n"));
         assert_eq!(text(None), "There is no state yet at postgresql://h/d.\n");
     }
 }

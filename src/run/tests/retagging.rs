@@ -198,7 +198,7 @@ async fn a_plan_that_waited_for_too_long_is_made_again_with_the_machines_that_ha
         tokio::time::sleep(Duration::from_mins(5)).await;
         world.service.change(6, |machine| machine.tag("Old"));
     });
-    let said = said.exits(ExitStatus::Done).says("it is made again");
+    let said = said.exits(ExitStatus::Done).says("so tagfleet reads the tenant and plans again");
     assert_eq!((world.service.tagged("Old"), said.rows().len()), (0, 6));
 }
 

@@ -20,7 +20,7 @@ use crate::store::forms::attempt::{
 use crate::store::forms::encoding::{bucket_number, encode_operations};
 use crate::store::forms::run::{AccountKey, RunKey};
 use crate::store::server::takeovers::all_are_back;
-use crate::store::slots::unheard_operations;
+use crate::store::slots::unheard::unheard_operations;
 use crate::store::trust::custody::unknown_until;
 use crate::store::trust::plausible::believed;
 use crate::store::trust::timelines::{PausedUntil, Timelines};

@@ -9,17 +9,17 @@ use tokio_postgres::types::Type;
 
 use super::admission::pause;
 use crate::clock::{BootTime, Clock};
-use crate::model::OperationId;
 use crate::quota::ages::given_up;
 use crate::store::engine::sql::deeds::Deed;
 use crate::store::engine::sql::done::number_now;
 use crate::store::engine::sql::hot::{Gathering, Numbers};
 use crate::store::engine::sql::{Optional, SqlError, Transaction, params};
 use crate::store::forms::attempt::{AttemptEnd, AttemptKey, OperationEffect, Settlement};
-use crate::store::forms::encoding::{bucket_number, damaged, read_operations};
+use crate::store::forms::encoding::bucket_number;
 use crate::store::forms::run::{OperationState, RunKey};
 use crate::store::forms::states::IS_TO_BE_SENT;
 use crate::store::runs::storing::note_activity;
+use crate::store::slots::unheard::{UnheardAttempt, unheard_attempts};
 use crate::store::trust::timelines::{PausedUntil, Timelines};
 use crate::store::{Store, StoreError};
 
@@ -147,43 +147,6 @@ pub(in crate::store) fn close_unheard_attempts(
         }
     }
     Ok(())
-}
-
-/// An attempt without a verdict.
-pub(in crate::store) struct UnheardAttempt {
-    pub(in crate::store) attempt: AttemptKey,
-    pub(in crate::store) run: RunKey,
-    /// What it sent, or was about to send.
-    pub(in crate::store) operations: Vec<OperationId>,
-}
-
-/// The attempts of runs that have no verdict, as far as a condition on them holds.
-///
-/// # Errors
-/// Also when one names operations that its run does not have: what it sent would count as not sent.
-pub(in crate::store) fn unheard_attempts(
-    transaction: &Transaction<'_>,
-    condition: &str,
-) -> Result<Vec<UnheardAttempt>, SqlError> {
-    let attempts = transaction
-        .prepare_cached(&format!(
-            "SELECT attempt_key, run_key, operations FROM attempt WHERE verdict IS NULL AND {condition}"
-        ))?
-        .query_map(params![], |row| {
-            let (attempt, run) = (AttemptKey(row.get(0)?), RunKey(row.get(1)?));
-            Ok(UnheardAttempt { attempt, run, operations: read_operations(row, 2)? })
-        })?
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut known =
-        transaction.prepare_cached("SELECT count(*) FROM operation WHERE run_key = ?1 AND operation_number = ?2")?;
-    for UnheardAttempt { run, operations, .. } in &attempts {
-        for operation in operations {
-            if known.query_row(params![run.0, operation.0], |row| row.get::<i64>(0))? == 0 {
-                return Err(damaged(2, "the operations of a call"));
-            }
-        }
-    }
-    Ok(attempts)
 }
 
 /// Closes an attempt, and writes down what it did.

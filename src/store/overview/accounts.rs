@@ -12,7 +12,7 @@ use crate::store::forms::encoding::{
 };
 use crate::store::forms::run::{OperationState, RunKey};
 use crate::store::runs::notes::{RunSession, sessions};
-use crate::store::slots::unheard_operations;
+use crate::store::slots::unheard::unheard_operations;
 use crate::store::{Reader, StoreError};
 
 /// A call as it stands in the ledger.

@@ -17,7 +17,7 @@ use crate::store::forms::run::{OperationState, RunKey, RunState, StoredRun, UNDO
 use crate::store::forms::states::IS_TO_BE_SENT;
 use crate::store::runs::rows::{count_rows, read_delimiter};
 use crate::store::slots::overtaken::{OpenCounts, open_operations};
-use crate::store::slots::unheard_operations;
+use crate::store::slots::unheard::unheard_operations;
 use crate::store::upkeep::sweeping::dead_processes;
 use crate::store::{Reader, StoreError};
 

@@ -9,6 +9,7 @@ pub(super) mod overtaken;
 mod reading;
 mod run_slots;
 mod standing;
+pub(super) mod unheard;
 mod writes;
 mod young;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 use self::reading::{KnownTags, WITH_TAG, WRITE_COLUMNS, read_history, read_writes};
 use self::run_slots::{RunSlots, RunWrites};
 use self::standing::Undos;
+use self::unheard::{UnheardAttempt, unheard_of_run};
 pub(crate) use self::writes::RecentSlotWrites;
 use self::writes::{SortedWrites, Writes};
 use self::young::Young;
@@ -29,7 +31,6 @@ use crate::store::forms::encoding::bucket_number;
 use crate::store::forms::run::{AccountKey, RunKey};
 use crate::store::forms::slot_write::{RunSlot, SlotWrite};
 use crate::store::forms::states::{IS_TO_BE_SENT, MAY_BE_DONE, SUCCEEDED};
-use crate::store::ledger::settlement::{UnheardAttempt, unheard_attempts};
 
 impl Store {
     /// What runs of this account at this host wrote so recently, in the order in which they did: everything whose attempt
@@ -292,15 +293,6 @@ fn in_flight(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<SlotWrite
         }
     }
     Ok(writes)
-}
-
-fn unheard_of_run(transaction: &Transaction<'_>, run: RunKey) -> Result<Vec<UnheardAttempt>, SqlError> {
-    unheard_attempts(transaction, &format!("run_key = {}", run.0))
-}
-
-/// The operations of a run that were sent, or were about to be, and whose attempt has no verdict.
-pub(super) fn unheard_operations(transaction: &Transaction<'_>, run: RunKey) -> Result<HashSet<OperationId>, SqlError> {
-    Ok(unheard_of_run(transaction, run)?.into_iter().flat_map(|attempt| attempt.operations).collect())
 }
 
 fn run_slots(transaction: &Transaction<'_>, run: RunKey) -> Result<RunSlots, SqlError> {

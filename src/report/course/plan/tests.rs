@@ -58,7 +58,7 @@ fn tenant() -> Inventory {
 fn one_of_each_is_told_in_the_singular() {
     let made = Made::new("#1,New,Add,\n", Some(tenant()), PlanSettings::default());
     insta::assert_snapshot!(made.text(), @r#"
-    Plan for in.csv, 1 row, on api.example:
+    Plan for in.csv, 1 row, 2 operations, on api.example:
     1 change, 0 already set
               1 × add tag "New"
                   machine groups: Servers 1
@@ -77,7 +77,7 @@ fn everything_that_keeps_rows_from_being_sent_is_told() {
     let made = Made::new(rows, Some(tenant()), settings);
     let report = PlanReport { invalid_rows: 4, ..made.report(Duration::from_millis(1500), false) };
     insta::assert_snapshot!(report.text(), @r#"
-    Plan for in.csv, 7 rows, on api.example:
+    Plan for in.csv, 7 rows, 9 operations, on api.example:
     3 changes, 1 already set, 2 left out by --limit, 1 that fails, since the tenant's list lacks the machine, 1 asked for more than once and done once, 4 rows in error and skipped, 1 row that fails, since its machine's name leads to none
               2 × add tag "New"
                   machine groups: Servers 1, none 1
@@ -107,7 +107,7 @@ fn machines_that_the_inventory_lacks_are_told_with_their_calls() {
 fn without_an_inventory_nothing_is_told_of_groups() {
     let made = Made::new("#1,New,Add,High\n#2,New,Add,\n", None, PlanSettings::default());
     insta::assert_snapshot!(made.text(), @r#"
-    Plan for in.csv, 2 rows, on api.example:
+    Plan for in.csv, 2 rows, 3 operations, on api.example:
     3 changes, 0 already set
               2 × add tag "New"
               1 × set device value High
@@ -120,7 +120,7 @@ fn without_an_inventory_nothing_is_told_of_groups() {
 fn a_plan_that_changes_nothing_says_so() {
     let made = Made::new("#2,Old,Add,Normal\n", Some(tenant()), PlanSettings::default());
     insta::assert_snapshot!(made.text(), @"
-    Plan for in.csv, 1 row, on api.example:
+    Plan for in.csv, 1 row, 2 operations, on api.example:
     0 changes, 2 already set
     There is nothing to change.
     ");

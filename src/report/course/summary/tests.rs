@@ -87,7 +87,7 @@ fn the_text_adds_up_names_causes_and_the_next_command() {
           check the ids: they may be damaged, of another tenant, or older than the retention period
       3 × missing_tag, first in row 5: Add needs a tag
       1 × BadRequest (HTTP 400), in row 3: \u{1b}[31mno
-    Calls: 1,712 (1,500 tags, 212 device values), 1 refused for quota, 12 repeated. Time: 1 h 2 min (59 min 55 s waiting for the quota of 1,500 per 1 h, 2 min 5 s in calls, 5.0 s waiting to try again).
+    Calls: 1,712 (1,500 single tags, 212 device values), 1 refused for quota, 12 repeated. Time: 1 h 2 min (59 min 55 s waiting for the quota of 1,500 per 1 h, 2 min 5 s in calls, 5.0 s waiting to try again).
     Results: out of line.results.csv
     Rows not done: out of line.failed.csv (13)
     Next: fix the invalid rows in out of line.failed.csv (out of line.results.csv says why), then: tagfleet apply 'out of line.failed.csv'
