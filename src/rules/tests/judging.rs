@@ -127,7 +127,7 @@ fn a_lookup_that_has_no_row_is_lacking_and_an_empty_cell_is_there() {
     let (_, account) = twins.judged(&mut declaration, &given_last).expect("no conflict");
     insta::assert_snapshot!(account.text(), @r#"
     Rules of fleet: 2 of 2 machines in scope.
-      "department" is undecided about 2 machines, and its tags stay as they are there; the first, twin.x, has no cmdb.Department for certain ("twin" on line 4 of cmdb.csv fits machines of several names: write the full name there)
+      "department" is undecided about 2 machines, whose tags it leaves as they are; the first, twin.x, has no cmdb.Department for certain ("twin" on line 4 of cmdb.csv fits machines of several names: write the full name there)
     "#);
     let told = &account.json()["rules"][0];
     assert_eq!((&told["lacking"], &told["ambiguous"]), (&json!([]), &json!(["cmdb.Department"])));

@@ -58,7 +58,7 @@ fn tenant() -> Inventory {
 fn one_of_each_is_told_in_the_singular() {
     let made = Made::new("#1,New,Add,\n", Some(tenant()), PlanSettings::default());
     insta::assert_snapshot!(made.text(), @r#"
-    Plan for in.csv, 1 row, 2 operations, on api.example:
+    Plan for in.csv, 1 row, on api.example:
     1 change, 0 already set
               1 × add tag "New"
                   machine groups: Servers 1
