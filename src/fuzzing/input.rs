@@ -136,7 +136,8 @@ fn plan(sheet: &Sheet) {
             assert_harmless(&conflict.describe(&sheet.requests));
         }
         let settings = PlanSettings { unlisted: UnlistedPolicy::Try, limit: Some(3), ..PlanSettings::default() };
-        let plan = Plan::of(operations.into(), machines, inventory, &RecentWrites::default(), settings);
+        let plan = Plan::of(operations.into(), machines, inventory, &RecentWrites::default(), settings.unlisted)
+            .held_back(settings, inventory);
         assert_eq!(plan.decisions.len(), plan.operations.operations.len());
         for operation in &plan.operations.of_request {
             assert!((operation.0 as usize) < plan.decisions.len());

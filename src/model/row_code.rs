@@ -38,3 +38,26 @@ pub(crate) const UNKNOWN_BEFORE: &str = "unknown_before";
 pub(crate) const WAITS_FOR_ADD: &str = "waits_for_add";
 /// A remove that the guard withholds.
 pub(crate) const WITHHELD: &str = "withheld";
+
+/// Those by which something is decided later on. A service that names one of them does not mean ours.
+const OURS: [&str; 14] = [
+    BEYOND_LIMIT,
+    CHANGED_SINCE,
+    INTERRUPTED,
+    INVENTORY_NOT_READ,
+    MACHINE_AMBIGUOUS,
+    MACHINE_NOT_FOUND,
+    MAY_BE_CHANGED_SINCE,
+    NOT_ATTEMPTED,
+    NOT_FOUND,
+    NOT_IN_INVENTORY,
+    UNDONE,
+    UNKNOWN_BEFORE,
+    WAITS_FOR_ADD,
+    WITHHELD,
+];
+
+/// A code that the service has named, which is never one of ours.
+pub(crate) fn of_service(code: Box<str>) -> Box<str> {
+    if OURS.contains(&&*code) { format!("service.{code}").into() } else { code }
+}

@@ -40,7 +40,7 @@ pub(crate) struct EarlierOutcome {
 }
 
 impl Plan {
-    /// Takes the outcomes of the run that is resumed into the plan, by the numbers of its operations, and says what
+    /// Takes the outcomes of the run that is resumed into the plan, of which nothing is held back yet, by the numbers of its operations, and says what
     /// becomes of each. The guard, of a list of so many machines, and the limit count what is still to be changed.
     pub(crate) fn carry(
         &mut self,
@@ -51,9 +51,6 @@ impl Plan {
         let mut fates = Vec::with_capacity(self.decisions.len());
         let operations = &self.operations.operations;
         for (number, (decision, operation)) in self.decisions.iter_mut().zip(operations).enumerate() {
-            if matches!(*decision, Decision::BeyondLimit | Decision::Withheld) {
-                *decision = Decision::Change;
-            }
             let fate = earlier(number)
                 .map(|EarlierOutcome { earlier, today }| carried(earlier, today, operation.change.leaves()));
             match (fate, *decision) {

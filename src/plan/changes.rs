@@ -55,13 +55,13 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Decides about every operation.
+    /// Decides about every operation. Nothing is held back yet.
     pub(crate) fn of(
         operations: Arc<Operations>,
         machines: Resolution,
         inventory: Option<&Inventory>,
         recent: &RecentWrites,
-        settings: PlanSettings,
+        unlisted: UnlistedPolicy,
     ) -> Self {
         let mut decisions = Vec::with_capacity(operations.operations.len());
         let mut before = Vec::with_capacity(operations.operations.len());
@@ -70,7 +70,7 @@ impl Plan {
         for operation in &operations.operations {
             let shown = shown(&machines, operation, inventory, recent);
             let held = shown.held();
-            let mut decision = decide(&machines, operation, held, settings.unlisted);
+            let mut decision = decide(&machines, operation, held, unlisted);
             let is_remove = operation.change.kind() == ChangeKind::Remove;
             if decision == Decision::Change && is_remove && !unmade_adds.is_empty() {
                 let machine = machines.id(operation.machine, inventory);
@@ -85,10 +85,14 @@ impl Plan {
                 known => known,
             });
         }
-        let mut plan = Self { operations, machines, decisions, before, case_variants };
+        Self { operations, machines, decisions, before, case_variants }
+    }
+
+    /// The plan of a new run: what guard and limit do not allow, of this list of machines, is held back.
+    pub(crate) fn held_back(mut self, settings: PlanSettings, inventory: Option<&Inventory>) -> Self {
         let listed = inventory.map_or(0, |inventory| inventory.len() as u64);
-        plan.hold_back(settings, listed, |_| Earlier::NotSent);
-        plan
+        self.hold_back(settings, listed, |_| Earlier::NotSent);
+        self
     }
 
     /// Holds back what guard and limit do not allow, of a list of so many machines. By its number `earlier` tells of an

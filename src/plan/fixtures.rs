@@ -84,5 +84,6 @@ pub(crate) fn plan(
     settings: PlanSettings,
 ) -> Plan {
     let machines = Resolution::of(&sheet.requests, inventory);
-    Plan::of(Operations::of(&machines).into(), machines, inventory, recent, settings)
+    Plan::of(Operations::of(&machines).into(), machines, inventory, recent, settings.unlisted)
+        .held_back(settings, inventory)
 }

@@ -20,7 +20,7 @@ use crate::dispatch::EndReason;
 use crate::exit::{CommandError, ExitStatus};
 use crate::listing::ReadProgress;
 use crate::model::Slot;
-use crate::plan::changes::{Plan, PlanSettings};
+use crate::plan::changes::{Plan, UnlistedPolicy};
 use crate::plan::resolution::Resolution;
 use crate::report::ResultsTarget;
 use crate::store::{NewRun, RunKey, RunKind, RunState, Store, UnfinishedRun};
@@ -199,7 +199,7 @@ impl<'a, T: Transport> Application<'a, T> {
         planned.plan.machines.remember(&known.done, planned.inventory.as_ref());
         // Whoever was at it may have done some of it since the list was read.
         let settings = self.order.planning.settings;
-        let mut planned = planned.with_todays_writes(self.tenant, settings).await?;
+        let mut planned = planned.with_todays_writes(self.tenant, settings.unlisted).await?;
         let joined = carry_outcomes(store, run, &mut planned, &known, settings).await?;
         if let Err(error) = self.consent(&planned, Some(unfinished), context).await {
             store.leave_run(run).await?;
@@ -259,8 +259,8 @@ impl<'a, T: Transport> Application<'a, T> {
         // What is fed back is all of it, and no rest of a canary.
         context.reading_options.push_str(&context.resuming_options);
         let machines = Resolution::of(&self.input.sheet.requests, None);
-        let (own, settings) = (OwnWrites::default(), PlanSettings::default());
-        let plan = Plan::of(Arc::clone(&self.input.operations), machines, None, &own.recent, settings);
+        let own = OwnWrites::default();
+        let plan = Plan::of(Arc::clone(&self.input.operations), machines, None, &own.recent, UnlistedPolicy::default());
         let made_at = tenant.clock.boot_time();
         let planned = Planned { plan, inventory: None, read: None, read_from: None, own, made_at };
         let digest = self.input.order.as_ref().map(OrderDigest::without_content).unwrap_or_default();

@@ -15,7 +15,7 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::inventory::Inventory;
 use crate::listing::{ReadError, ReadProgress};
 use crate::model::{Held, MachineId, MayHold, Operation, OperationId, ReferenceNumber, Tag, TagAction};
-use crate::plan::changes::{Decision, Plan, PlanSettings, held_today};
+use crate::plan::changes::{Decision, Plan, PlanSettings, UnlistedPolicy, held_today};
 use crate::plan::guard::Guard;
 use crate::plan::operations::{Operations, PlannedOperation};
 use crate::plan::other_forms::other_forms;
@@ -23,7 +23,7 @@ use crate::plan::recent::{RecentWrites, Written};
 use crate::plan::resolution::{Resolution, ResolvedMachine};
 use crate::plan::schedule::BucketCalls;
 use crate::plan::tenant_tags::tenant_tag_warnings;
-use crate::quota::side_by_side;
+use crate::quota::{Quota, QuotaScope, side_by_side};
 use crate::report::{PlanReport, Screen};
 use crate::words::{counted, group_digits};
 
@@ -98,7 +98,8 @@ pub(super) fn plan_over<T: Transport>(
     };
     let machines = Resolution::of(&input.sheet.requests, inventory.as_ref());
     let operations = operations(input, &machines, screen)?;
-    let plan = Plan::of(operations, machines, inventory.as_ref(), &own.recent, settings);
+    let plan = Plan::of(operations, machines, inventory.as_ref(), &own.recent, settings.unlisted)
+        .held_back(settings, inventory.as_ref());
     Ok(Planned { plan, inventory, read, read_from, own, made_at: tenant.clock.boot_time() })
 }
 
@@ -162,18 +163,31 @@ impl Planned {
         input: &'a CheckedInput,
         bulk: bool,
     ) -> Result<PlanReport<'a>, CommandError> {
+        let gate = &tenant.gate;
+        let (mut report, calls) = self.report_without_time(&tenant.description, input, bulk, (&gate.quota, gate.scope));
+        report.duration = tenant.foretell(calls, self.read.as_ref()).await?;
+        report.left_until_deadline = gate.deadline.map(|deadline| deadline.since(tenant.clock.boot_time()));
+        Ok(report)
+    }
+
+    /// The same without the time that it takes, and what that comes from.
+    pub(super) fn report_without_time<'a>(
+        &'a self,
+        destination: &'a str,
+        input: &'a CheckedInput,
+        bulk: bool,
+        (quota, scope): (&Quota, QuotaScope),
+    ) -> (PlanReport<'a>, BucketCalls) {
         let mut calls = self.plan.calls(most_machines(bulk));
-        let counts_apart = bulk && tenant.gate.scope.counts_bulk_apart();
+        let counts_apart = bulk && scope.counts_bulk_apart();
         if counts_apart {
-            (calls.tags, calls.bulk) = side_by_side(&tenant.gate.quota, calls.tags, calls.bulk);
+            (calls.tags, calls.bulk) = side_by_side(quota, calls.tags, calls.bulk);
         }
         // What had to be repeated this time need not be repeated the next.
         let list_calls = self.read.as_ref().map_or(0, |read| read.calls.saturating_sub(read.retried + read.throttled));
-        let of_buckets = BucketCalls { machines: list_calls, tags: calls.tags, bulk: calls.bulk, value: calls.value };
-        let duration = tenant.foretell(of_buckets, self.read.as_ref()).await?;
-        Ok(PlanReport {
+        let report = PlanReport {
             input: &input.name,
-            destination: &tenant.description,
+            destination,
             rows: input.sheet.row_count,
             selected_from: input.sheet.selected_from,
             invalid_rows: input.invalid_rows(),
@@ -181,24 +195,26 @@ impl Planned {
             inventory: self.inventory.as_ref(),
             list_calls,
             calls,
-            duration,
-            left_until_deadline: tenant.gate.deadline.map(|deadline| deadline.since(tenant.clock.boot_time())),
-            has_quota: !tenant.gate.quota.is_off(),
+            duration: Duration::ZERO,
+            left_until_deadline: None,
+            has_quota: !quota.is_off(),
             tags_side_by_side: counts_apart && calls.tags > 0 && calls.bulk > 0,
             rules: input.account(),
-        })
+        };
+        (report, BucketCalls { machines: list_calls, tags: calls.tags, bulk: calls.bulk, value: calls.value })
     }
 
-    /// Decides once more, for what we wrote since the machines were read goes before what their list shows.
+    /// Decides once more, for what we wrote since the machines were read goes before what their list shows. Nothing is held back
+    /// yet.
     pub(super) async fn with_todays_writes<T: Transport>(
         mut self,
         tenant: &Tenant<T>,
-        settings: PlanSettings,
+        unlisted: UnlistedPolicy,
     ) -> Result<Self, CommandError> {
         self.own = OwnWrites::default();
         let own = own_writes(tenant, self.read_from).await?;
         let Plan { operations, machines, .. } = self.plan;
-        let plan = Plan::of(operations, machines, self.inventory.as_ref(), &own.recent, settings);
+        let plan = Plan::of(operations, machines, self.inventory.as_ref(), &own.recent, unlisted);
         Ok(Self { plan, own, ..self })
     }
 

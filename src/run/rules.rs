@@ -127,7 +127,9 @@ pub(crate) async fn verify_rules<T: Transport>(
     let (resolution, recent) =
         (Resolution::of(&input.sheet.requests, Some(&machines.inventory)), RecentWrites::default());
     let settings = PlanSettings { guard, ..PlanSettings::default() };
-    let plan = Plan::of(Arc::clone(&input.operations), resolution, Some(&machines.inventory), &recent, settings);
+    let plan =
+        Plan::of(Arc::clone(&input.operations), resolution, Some(&machines.inventory), &recent, settings.unlisted)
+            .held_back(settings, Some(&machines.inventory));
     count_unsettled(&mut input, &rules.declaration, &plan, (&machines.inventory, &fields), &recent);
     tenant.keep_read(machines);
     verify(tenant, input, target, skip_missing_machines, context).await

@@ -14,16 +14,15 @@ use super::rules_report::refuse_faults;
 use super::rules_unsettled::count_unsettled;
 use super::tenant::OwnWrites;
 use super::undo::not_kept;
-use crate::api::most_machines;
 use crate::clock::BootTime;
 use crate::exit::{CommandError, ExitStatus};
 use crate::model::MachineReference;
 use crate::plan::changes::Plan;
 use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
-use crate::plan::schedule::{ASSUMED_ROUND_TRIP, BucketCalls, finish_time};
-use crate::quota::{Quota, QuotaScope, side_by_side};
-use crate::report::{ListBuilder, ListedFields, PlanReport};
+use crate::plan::schedule::{ASSUMED_ROUND_TRIP, finish_time};
+use crate::quota::{Quota, QuotaScope};
+use crate::report::{ListBuilder, ListedFields};
 use crate::rules::Fleet;
 use crate::store::Declared;
 
@@ -66,35 +65,15 @@ pub(crate) fn try_rules(
     input.rules = Some(Box::new(RulesOfInput { account, declared: Declared::default() }));
     tell_new_tags(&input, &inventory, &context.screen);
     let machines = Resolution::of(&input.sheet.requests, Some(&inventory));
-    let plan = Plan::of(Arc::clone(&input.operations), machines, Some(&inventory), &recent, planning.settings);
+    let plan = Plan::of(Arc::clone(&input.operations), machines, Some(&inventory), &recent, planning.settings.unlisted)
+        .held_back(planning.settings, Some(&inventory));
     count_unsettled(&mut input, &declaration, &plan, (&inventory, &fields), &recent);
-    let mut calls = plan.calls(most_machines(planning.bulk));
-    let (quota, scope) = list.quota;
-    let counts_apart = planning.bulk && scope.counts_bulk_apart();
-    if counts_apart {
-        (calls.tags, calls.bulk) = side_by_side(&quota, calls.tags, calls.bulk);
-    }
-    let of_buckets = BucketCalls { machines: 0, tags: calls.tags, bulk: calls.bulk, value: calls.value };
     let start = BootTime::from_microseconds(0);
-    let end = finish_time(&quota, scope, start, of_buckets, ASSUMED_ROUND_TRIP, |_| Vec::new());
-    let made_at = start;
-    let planned =
-        Planned { plan, inventory: Some(inventory), read: None, read_from: None, own: OwnWrites::default(), made_at };
-    let report = PlanReport {
-        input: &name,
-        destination: &list.name,
-        rows: input.sheet.row_count,
-        selected_from: None,
-        invalid_rows: 0,
-        plan: &planned.plan,
-        inventory: planned.inventory.as_ref(),
-        list_calls: 0,
-        calls,
-        duration: end.since(start),
-        left_until_deadline: None,
-        has_quota: !quota.is_off(),
-        tags_side_by_side: counts_apart && calls.tags > 0 && calls.bulk > 0,
-        rules: input.account(),
-    };
+    let own = OwnWrites::default();
+    let planned = Planned { plan, inventory: Some(inventory), read: None, read_from: None, own, made_at: start };
+    let (quota, scope) = list.quota;
+    let (mut report, calls) = planned.report_without_time(&list.name, &input, planning.bulk, (&quota, scope));
+    let end = finish_time(&quota, scope, start, calls, ASSUMED_ROUND_TRIP, |_| Vec::new());
+    report.duration = end.since(start);
     tell(&report, &planned, planning, tells_differences, context)
 }

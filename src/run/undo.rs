@@ -18,7 +18,7 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::input::{Excerpt, InputError, SheetWriter};
 use crate::listing::ReadProgress;
 use crate::model::{MachineReference, Operation};
-use crate::plan::changes::{Decision, Plan, PlanSettings};
+use crate::plan::changes::{Decision, Plan, PlanSettings, UnlistedPolicy};
 use crate::plan::guard::Guard;
 use crate::plan::recent::{Held, RecentWrites};
 use crate::plan::resolution::Resolution;
@@ -186,7 +186,7 @@ fn plan<T: Transport>(
     let machines = Resolution::of(&input.sheet.requests, Some(&inventory));
     let operations = Arc::clone(&input.operations);
     let nothing = RecentWrites::default();
-    let mut plan = Plan::of(operations, machines, Some(&inventory), &nothing, PlanSettings::default());
+    let mut plan = Plan::of(operations, machines, Some(&inventory), &nothing, UnlistedPolicy::default());
     leave_what_changed_since(&mut plan, &inventory, &own.recent, left_behind);
     Planned {
         plan,

@@ -76,6 +76,22 @@ fn what_the_service_says_cannot_become_a_formula() {
 }
 
 #[test]
+fn a_code_of_ours_that_the_service_names_is_the_services() {
+    for code in ["changed_since", "withheld", "machine_not_found", "unknown_before", "not_in_inventory"] {
+        let server = Tenant::of([machine(1)]).serve_with([
+            Mishap::answering(400, &crate::tenant::error(code, "no")).on(&[CallKind::Tags, CallKind::Bulk])
+        ]);
+        let rehearsal = Rehearsal::at_stand_in(&server).rows("#1,Tier 0,Add,\n").with("--skip-missing-machines");
+        let outcome = rehearsal.run().exits(1);
+        let results = outcome.results();
+        let row = &results.rows[0];
+        assert_eq!((&row["status"], &row["error_code"]), ("failed", &*format!("service.{code}")), "{code}");
+        assert!(outcome.failed().is_some_and(|rows| rows.contains("Tier 0")), "{code}: the row is fed back");
+        assert!(!outcome.messages().contains("Left alone"), "{code}: {}", outcome.messages());
+    }
+}
+
+#[test]
 fn a_row_with_two_operations_takes_the_worse_answer() {
     let refusal = r#"{"error": {"code": "InvalidInput", "message": "no", "target": "value-call"}}"#;
     let refused = Mishap::answering(400, refusal).on(&[CallKind::Value]);

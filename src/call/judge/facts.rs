@@ -2,6 +2,7 @@
 
 use crate::api::Response;
 use crate::model::AnswerFacts;
+use crate::model::row_code::of_service;
 use crate::outside::Outside;
 
 /// What is said of an answer that somebody else gave.
@@ -36,7 +37,7 @@ pub(super) fn facts(response: &Response) -> AnswerFacts {
     };
     AnswerFacts {
         http_status: Some(response.status),
-        error_code: text(error.code.exact()),
+        error_code: text(error.code.exact()).map(of_service),
         error_message: text(error.message.exact()).or_else(|| ours().as_deref().map(cut)),
         request_id: error.target.as_ref().map(Outside::exact).or(response.request_id.as_deref()).and_then(text),
     }
