@@ -10,6 +10,8 @@ use crate::outside::shown;
 const CERTIFICATES_MAXIMUM_BYTES: u64 = 4 * 1024 * 1024;
 /// The rules of a time zone for a thousand years have a tenth of that.
 const TIME_ZONE_MAXIMUM_BYTES: u64 = 1024 * 1024;
+/// All time zones under all their names are a quarter of that.
+const MOST_TIME_ZONES: u32 = 8_000;
 /// What looks like files there are questions to the system, some of which are never answered.
 const WITHOUT_FILES: [&str; 3] = ["/proc", "/sys", "/dev"];
 
@@ -17,7 +19,27 @@ const WITHOUT_FILES: [&str; 3] = ["/proc", "/sys", "/dev"];
 pub(super) fn check_time_zone() -> Result<(), CommandError> {
     let name = std::env::var_os("TZ").map(PathBuf::from).unwrap_or_default();
     let name = name.to_str().map_or(name.as_path(), |name| Path::new(name.trim_start_matches(':')));
-    if name.is_absolute() { check("TZ", name, TIME_ZONE_MAXIMUM_BYTES) } else { Ok(()) }
+    if name.is_absolute() {
+        return check("TZ", name, TIME_ZONE_MAXIMUM_BYTES);
+    }
+    let directory = std::env::var_os("TZDIR").map(PathBuf::from).filter(|directory| !directory.as_os_str().is_empty());
+    // A name that is not there is looked for in all of it.
+    directory.map_or(Ok(()), |directory| check_all("TZDIR", &directory, &mut { MOST_TIME_ZONES }))
+}
+
+/// The same for everything in a directory, as far as it holds so many files.
+fn check_all(variable: &str, directory: &Path, left: &mut u32) -> Result<(), CommandError> {
+    refuse_without_files(variable, directory)?;
+    for entry in directory.read_dir().into_iter().flatten().flatten() {
+        let path = entry.path();
+        *left =
+            left.checked_sub(1).ok_or_else(|| refusal(variable, directory, "which holds too many files for that"))?;
+        match path.metadata() {
+            Ok(found) if found.is_dir() => check_all(variable, &path, left)?,
+            _ => check(variable, &path, TIME_ZONE_MAXIMUM_BYTES)?,
+        }
+    }
+    Ok(())
 }
 
 /// Makes sure that the certificates can be read whom the system trusts.

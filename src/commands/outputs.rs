@@ -13,7 +13,7 @@ use super::input::input_path;
 use crate::cli::{Cli, Command, GeneralOptions, ServiceOptions, TagsCommand};
 use crate::config::{sandbox_state_directory, state_directory};
 use crate::exit::{CommandError, ExitStatus, RunSetting};
-use crate::outside::shown;
+use crate::outside::{open_at_once, shown};
 use crate::report::{PageTarget, Problem, Reserved, ResultsTarget, own_stream, refuse_place_of_stream};
 use crate::store::{lock_directory, state_files};
 
@@ -140,7 +140,7 @@ pub(super) fn open_log(path: &Path, command: &Command, reserved: &Reserved) -> R
 /// Whether a file is empty, or begins as a log does: with a time and a level, as text or as JSON.
 fn is_log(path: &Path) -> io::Result<bool> {
     let mut start = Vec::new();
-    File::open(path)?.take(LOOKED_AT).read_to_end(&mut start)?;
+    open_at_once(path)?.take(LOOKED_AT).read_to_end(&mut start)?;
     let start = String::from_utf8_lossy(&start);
     let Some(line) = start.lines().next() else { return Ok(true) };
     let mut words = line.split_whitespace();

@@ -12,10 +12,11 @@ mod child;
 pub(super) mod naming;
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
 
 use self::child::{Child, Ended};
 use super::stop_signals;
@@ -23,14 +24,17 @@ use crate::cli::{Cli, Command, TagsCommand, exit_statuses};
 use crate::dispatch::StopRequest;
 use crate::exit::{CommandError, ExitStatus};
 use crate::outside::shown;
-use crate::report::{Ending, Screen, is_stream};
+use crate::report::{Ending, OutputError, Screen, is_stream};
+
+/// How long a reader has to take what was printed before it is told how the profiles ended.
+const DELIVERING: Duration = Duration::from_secs(5);
 
 /// Carries the command out for each of its profiles.
 pub(super) async fn several(cli: &Cli, screen: &Screen) -> Result<ExitStatus, CommandError> {
     refuse_what_is_for_one(&cli.command)?;
     let mut interrupts = stop_signals::listen();
     let (stops, stop) = watch::channel(0);
-    let mut show = Showing { cli, screen, ended: cli.several.iter().map(|_| None).collect(), shown: 0 };
+    let mut show = Showing::new(cli, screen);
     let mut waiting = cli.several.iter().cloned().enumerate();
     let mut running = JoinSet::new();
     loop {
@@ -41,7 +45,7 @@ pub(super) async fn several(cli: &Cli, screen: &Screen) -> Result<ExitStatus, Co
         }
         tokio::select! {
             ended = running.join_next() => match ended {
-                Some(Ok((position, ended))) => show.take(position, ended)?,
+                Some(Ok((position, ended))) => show.take(position, ended),
                 Some(Err(error)) => return Err(CommandError::new(ExitStatus::Bug, error, None)),
                 None => break,
             },
@@ -52,9 +56,9 @@ pub(super) async fn several(cli: &Cli, screen: &Screen) -> Result<ExitStatus, Co
         }
     }
     for (position, _) in waiting {
-        show.take(position, Ended::never_began())?;
+        show.take(position, Ended::never_began());
     }
-    show.finish()
+    show.finish().await
 }
 
 /// What comes of the profiles, shown in their order.
@@ -64,25 +68,47 @@ struct Showing<'a> {
     ended: Vec<Option<Ended>>,
     /// Whose output has been shown.
     shown: usize,
+    /// What is to be shown: a reader who stops, or a disk that is full, holds up no profile.
+    data: mpsc::UnboundedSender<String>,
+    delivering: JoinHandle<Result<(), OutputError>>,
 }
 
-impl Showing<'_> {
-    fn take(&mut self, position: usize, ended: Ended) -> Result<(), CommandError> {
+impl<'a> Showing<'a> {
+    fn new(cli: &'a Cli, screen: &'a Screen) -> Self {
+        let (data, mut texts) = mpsc::unbounded_channel::<String>();
+        let to = screen.clone();
+        let deliver = move || {
+            let mut delivered = Ok(());
+            while let Some(text) = texts.blocking_recv() {
+                delivered = delivered.and_then(|()| to.data(&text));
+            }
+            delivered
+        };
+        let delivering = tokio::task::spawn_blocking(deliver);
+        Self { cli, screen, ended: cli.several.iter().map(|_| None).collect(), shown: 0, data, delivering }
+    }
+
+    fn take(&mut self, position: usize, ended: Ended) {
         if let Some(place) = self.ended.get_mut(position) {
             *place = Some(ended);
         }
         while let Some(Some(ended)) = self.ended.get(self.shown) {
             if !self.cli.general.json && !ended.output.is_empty() {
                 let profile = self.cli.several.get(self.shown).map_or("", String::as_str);
-                self.screen.data(&format!("{profile}:\n{}", String::from_utf8_lossy(&ended.output)))?;
+                let text = format!("{profile}:\n{}", String::from_utf8_lossy(&ended.output));
+                // Who delivers takes all until this is dropped.
+                let _taken = self.data.send(text);
             }
             self.shown += 1;
         }
-        Ok(())
     }
 
     /// The end of all of them: a line for each, one object, and the gravest status.
-    fn finish(self) -> Result<ExitStatus, CommandError> {
+    async fn finish(self) -> Result<ExitStatus, CommandError> {
+        drop(self.data);
+        let mut delivering = self.delivering;
+        // What became of each is told all the same where nobody reads.
+        let delivered = tokio::time::timeout(DELIVERING, &mut delivering).await;
         let all: Vec<(&String, Ended)> = self.cli.several.iter().zip(self.ended.into_iter().flatten()).collect();
         let status = all.iter().fold(ExitStatus::Done, |status, (_, ended)| status.and(ended.status));
         for (profile, ended) in &all {
@@ -106,6 +132,11 @@ impl Showing<'_> {
             let ending = Ending { exit_status: status.code(), ended, reason, hint, causes: Vec::new() };
             self.screen.object(json!({"profiles": objects}), &ending)?;
         }
+        let delivered = match delivered {
+            Ok(delivered) => delivered,
+            Err(_late) => delivering.await,
+        };
+        delivered.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))??;
         Ok(status)
     }
 }

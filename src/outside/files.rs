@@ -78,7 +78,7 @@ fn read_bounded(file: File, maximum_bytes: u64, content: &mut Vec<u8>) -> io::Re
 /// Opens a file, and waits for nobody: a named pipe into which nobody writes is empty, and one into which somebody writes is
 /// read to its end.
 #[cfg(unix)]
-fn open_at_once(path: &Path) -> io::Result<File> {
+pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
 
     use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -89,6 +89,6 @@ fn open_at_once(path: &Path) -> io::Result<File> {
 }
 
 #[cfg(not(unix))]
-fn open_at_once(path: &Path) -> io::Result<File> {
+pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
     File::open(path)
 }

@@ -31,7 +31,7 @@ pub(crate) use escaping::{
 };
 #[cfg(any(test, fuzzing))]
 pub(crate) use files::text_of;
-pub(crate) use files::{read_at_once, read_certificates, read_secret};
+pub(crate) use files::{open_at_once, read_at_once, read_certificates, read_secret};
 use masking::masked;
 pub(crate) use masking::masked_ours;
 use serde::{Deserialize, Deserializer};

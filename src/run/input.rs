@@ -13,8 +13,8 @@ use crate::api::Transport;
 use crate::exit::{CommandError, ExitStatus};
 use crate::filter::Filter;
 use crate::input::{
-    ColumnChange, InputError, InputOptions, MachineFields, Orders, Problem, Sheet, WorkbookError, is_of_machine,
-    names_machine_fields, read_selected,
+    ColumnChange, Doubt, InputError, InputOptions, MachineFields, Note, Orders, Problem, Sheet, WorkbookError,
+    is_of_machine, names_machine_fields, read_selected,
 };
 use crate::model::{MachineReference, RowNumber};
 use crate::outside::shown;
@@ -224,6 +224,8 @@ pub(crate) async fn check_input_with_machines<T: Transport>(
     if order.is_tenants_list() {
         tenant.note_person(context);
         order.source = InputSource::Bytes(Box::new(fields.open_rows()));
+        // What a machine is called by the service is its text, and no row.
+        order.options.accepted = order.options.accepted.with(Doubt::LineBreaks);
     }
     let screen = context.screen.clone();
     let began = tenant.clock.boot_time();
@@ -274,7 +276,9 @@ fn check_blocking(
     for tag in options.orders.iter().flat_map(Orders::broken_in_portal) {
         screen.warning(&portal_warning(tag));
     }
-    for note in &sheet.notes {
+    let is_ours =
+        |note: &&Note| path == TENANT_INPUT && matches!(note, Note::Accepted { doubt: Doubt::LineBreaks, .. });
+    for note in sheet.notes.iter().filter(|note| !is_ours(note)) {
         screen.note(&format!("{name}: {note}"));
     }
     if sheet.selected_from.unwrap_or(sheet.row_count) == 0 && !allow_empty {

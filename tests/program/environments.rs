@@ -20,7 +20,7 @@ fn folder() -> Folder {
 }
 
 /// Runs the program as this shell command starts it; `$TAGFLEET` is the program.
-fn by_shell(folder: &Folder, script: &str) -> Ended {
+pub(crate) fn by_shell(folder: &Folder, script: &str) -> Ended {
     let program = folder.command().get_program().to_owned();
     let mut shell = Command::new("/bin/bash");
     shell.env_clear().env("PATH", "/usr/bin:/bin").env("TAGFLEET", program).current_dir(folder.path("."));
@@ -139,6 +139,9 @@ fn pipes_that_nobody_serves_are_refused_or_end_with_the_deadline() {
             "it is no ordinary file",
         ),
         ("mkfifo w; exec $TAGFLEET apply a.csv --sandbox --yes --where-file w", 2, "w"),
+        ("mkdir z; mkfifo z/f; exec env TZDIR=$PWD/z TZ=f $TAGFLEET apply a.csv --sandbox --yes", 2, "TZDIR names "),
+        ("mkdir -p z/y; mkfifo z/y/f; exec env TZDIR=$PWD/z TZ=Not/There $TAGFLEET runs", 2, "TZDIR names "),
+        ("exec env TZDIR=/dev TZ=zero $TAGFLEET runs", 2, "TZDIR names /dev, which holds no ordinary files"),
         // Somebody has it open, and writes nothing.
         (
             "mkfifo w; exec 3<>w; exec $TAGFLEET apply a.csv --sandbox --yes --where-file w --deadline 1s",

@@ -122,6 +122,16 @@ fn rows_in_error_are_those_that_name_no_machine_and_are_not_fed_back_as_orders()
 }
 
 #[test]
+fn what_a_machine_is_called_is_no_row_of_the_tenants_list() {
+    let like_a_row = format!("x\n{},T,Add", id(1));
+    let tenant = Tenant::of([machine(1), machine(2).named(&like_a_row)]);
+    let (server, folder) = (tenant.serve(), Folder::new());
+    let ended = tagfleet(&server, &folder, &["apply", "--yes", "--json", "@tenant", "--all", "--add", "Triage"], 0);
+    assert_eq!(ended.object()["status"]["succeeded"], 2, "{}", ended.messages);
+    assert_eq!(server.writes(), 1, "one bulk call for both");
+}
+
+#[test]
 fn the_tenants_own_list_is_read_selected_changed_and_taken_back() {
     let tenant = tenant();
     let (server, folder) = (tenant.serve(), Folder::new());

@@ -91,6 +91,18 @@ fn a_code_of_ours_that_the_service_names_is_the_services() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn results_that_have_become_a_pipe_meanwhile_keep_nobody_waiting() {
+    let rehearsal = Rehearsal::new().sandbox("--latency 20ms").rows(&crate::machines::rows_adding("A", 100));
+    let running = rehearsal.with("--concurrency 1 -v -o r.csv").start();
+    running.program().waits_until_it_says("calls begin");
+    let pipe = running.folder().path("r.csv");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let outcome = running.end().exits(7);
+    assert!(outcome.messages().contains("it is no ordinary file any more"), "{}", outcome.messages());
+}
+
 #[test]
 fn a_row_with_two_operations_takes_the_worse_answer() {
     let refusal = r#"{"error": {"code": "InvalidInput", "message": "no", "target": "value-call"}}"#;

@@ -217,6 +217,38 @@ fn an_interrupt_ends_those_that_run_in_order_and_begins_no_other() {
 }
 
 #[test]
+fn a_standard_output_that_takes_nothing_leaves_no_tenant_out() {
+    let tenants = Tenants::new("", ROW);
+    let script = "exec $TAGFLEET apply input.csv --all-profiles --yes --config c.toml >/dev/full";
+    let ended = crate::environments::by_shell(&tenants.folder, script);
+    assert_eq!(ended.status, Some(7), "{}", ended.messages);
+    for part in ["a: status 0, done", "b: status 0, done", "cannot write to standard output"] {
+        assert!(ended.messages.contains(part), "{part}: {}", ended.messages);
+    }
+    assert_eq!((tenants.a.machine(1).tags.len(), tenants.b.machine(1).tags.len()), (1, 1));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_suspended_process_hears_an_interrupt_as_well() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let tenants = Tenants::new("", "machineId,tag,action\n#1,A,Add\n#2,A,Add\n#3,A,Add\n");
+    let line = "apply input.csv --all-profiles --yes --no-bulk --quota 1/1h";
+    let program = Program::start(tenants.command(line), None, true);
+    crate::process::wait_until(|| tenants.a.machines().values().any(|machine| !machine.tags.is_empty()));
+    let id = program.id();
+    let children = (std::fs::read_dir(format!("/proc/{id}/task")).expect("threads").flatten())
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
+        .collect::<String>();
+    let child = children.split_whitespace().next().and_then(|id| Pid::from_raw(id.parse().ok()?)).expect("a child");
+    kill_process(child, Signal::STOP).expect("ours");
+    program.signal(Signal::INT);
+    let ended = program.end();
+    assert_eq!(ended.status, Some(5), "{}", ended.messages);
+    assert!(tenants.folder.read("input.a.results.csv").is_some());
+}
+
+#[test]
 fn no_secret_of_one_tenant_is_an_argument_or_stands_in_a_file() {
     let tenants = Tenants::new("", ROW);
     let canary = "canary~Tweety.1942_in-a-cage";

@@ -22,6 +22,11 @@ pub(super) fn learn_tokens(body: &[u8]) {
     }
 }
 
+/// Whether an answer brings a token, be it usable or not.
+pub(super) fn holds_token(body: &[u8]) -> bool {
+    serde_json::from_slice(body).is_ok_and(|fields: Map<String, Value>| fields.contains_key("access_token"))
+}
+
 /// What signing in brings (RFC 6749, section 5.1).
 #[derive(Debug)]
 pub(super) struct Grant {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::answer::{Grant, Reason, number};
+use super::answer::{Grant, Reason, holds_token, number};
 use super::endpoint::{Endpoint, Reply};
 use super::error::SignInError;
 use super::method::SignInMethod;
@@ -137,7 +137,8 @@ fn understood(tokens: &Endpoint, reply: Result<Reply, SignInError>) -> Result<Pr
         _ => {}
     }
     match tokens.understood(&reply) {
-        Err(error) if error.is_transient() => Ok(Progress::Pending),
+        // A token that cannot be used has spent the code.
+        Err(error) if error.is_transient() && !holds_token(&reply.body) => Ok(Progress::Pending),
         granted => granted.map(Progress::Granted),
     }
 }

@@ -115,7 +115,10 @@ async fn tell(messages: Option<impl AsyncRead + Unpin>, profile: String, screen:
     let Some(messages) = messages else { return };
     let mut lines = BufReader::new(messages).split(b'\n');
     while let Ok(Some(line)) = lines.next_segment().await {
-        screen.relay(&profile, &String::from_utf8_lossy(&line));
+        let (profile, screen) = (profile.clone(), screen.clone());
+        // Whoever does not read holds up neither this process nor its other children.
+        let told = move || screen.relay(&profile, &String::from_utf8_lossy(&line));
+        let _told = tokio::task::spawn_blocking(told).await;
     }
 }
 
@@ -123,8 +126,9 @@ async fn tell(messages: Option<impl AsyncRead + Unpin>, profile: String, screen:
 fn interrupt(process: &tokio::process::Child) {
     #[cfg(unix)]
     if let Some(id) = process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
-        // It may have ended by now, which is what is wanted.
-        let _ended = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        // It may have ended by now, which is what is wanted. One that was suspended hears it when it is awake.
+        let _ended = rustix::process::kill_process(id, rustix::process::Signal::TERM)
+            .and_then(|()| rustix::process::kill_process(id, rustix::process::Signal::CONT));
     }
     #[cfg(not(unix))]
     let _ = process;

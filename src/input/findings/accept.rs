@@ -68,6 +68,12 @@ impl Accepted {
     /// Everything.
     pub const ALL: Self = Self(u8::MAX);
 
+    /// These and this one.
+    #[must_use]
+    pub(crate) const fn with(self, doubt: Doubt) -> Self {
+        Self(self.0 | 1 << doubt as u8)
+    }
+
     /// Whether this one is allowed.
     #[must_use]
     pub const fn allows(self, doubt: Doubt) -> bool {

@@ -6,7 +6,6 @@
 //! results beside it, or where those are gone by its columns alone. It moves first: a crash in between leaves a pair that
 //! can still be told.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -14,6 +13,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 use crate::input::is_added_name;
+use crate::outside::open_at_once;
 
 /// Bytes at the beginning of a file that are looked at; no header and first row of ours are longer.
 const LOOKED_AT: u64 = 1 << 20;
@@ -35,13 +35,22 @@ pub(crate) enum ExistingFile {
 
 /// What the file holds, if `columns` are those by which one of ours is known.
 pub(in crate::report) fn existing_file(path: &Path, columns: &[&str]) -> io::Result<ExistingFile> {
+    match beginning(path) {
+        Ok(start) => Ok(existing_file_at(&start, columns)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ExistingFile::Nothing),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a file begins with. It may have become something else since it was named, which would keep whoever reads it for ever.
+fn beginning(path: &Path) -> io::Result<Vec<u8>> {
+    let file = open_at_once(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no ordinary file any more"));
+    }
     let mut start = Vec::new();
-    match File::open(path) {
-        Ok(file) => file.take(LOOKED_AT).read_to_end(&mut start)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ExistingFile::Nothing),
-        Err(error) => return Err(error),
-    };
-    Ok(existing_file_at(&start, columns))
+    file.take(LOOKED_AT).read_to_end(&mut start)?;
+    Ok(start)
 }
 
 /// The same for a file that begins so.
@@ -67,8 +76,7 @@ pub(crate) fn existing_file_at(start: &[u8], columns: &[&str]) -> ExistingFile {
 
 /// Whether it begins with this header and no further column.
 pub(in crate::report) fn has_header(path: &Path, header: &[String]) -> io::Result<bool> {
-    let mut start = Vec::new();
-    File::open(path)?.take(LOOKED_AT).read_to_end(&mut start)?;
+    let start = beginning(path)?;
     let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start);
     Ok(DELIMITERS.into_iter().any(|delimiter| {
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text);
@@ -100,14 +108,20 @@ pub(crate) fn run_id(cell: String) -> Option<String> {
 
 /// Moves a file aside under a name that carries this run's id, and gives the name.
 pub(in crate::report) fn move_aside(path: &Path, run_id: &str) -> io::Result<PathBuf> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let (stem, extension) = name.strip_suffix(".csv").map_or((name.as_str(), ""), |stem| (stem, ".csv"));
-    let mut aside = path.with_file_name(format!("{stem}.{run_id}{extension}"));
+    let is_csv = path.extension().is_some_and(|extension| extension == "csv");
+    let (stem, extension) = if is_csv { (path.with_extension(""), ".csv") } else { (path.to_owned(), "") };
+    let named = |mark: String| {
+        // Its name need not be text.
+        let mut name = stem.clone().into_os_string();
+        name.push(format!(".{mark}{extension}"));
+        PathBuf::from(name)
+    };
+    let mut aside = named(run_id.to_owned());
     let mut copies = 1;
     // Somebody moved results of this run aside before.
     while aside.symlink_metadata().is_ok() {
         copies += 1;
-        aside = path.with_file_name(format!("{stem}.{run_id}.{copies}{extension}"));
+        aside = named(format!("{run_id}.{copies}"));
     }
     std::fs::rename(path, &aside)?;
     Ok(aside)

@@ -62,10 +62,14 @@ impl ResultsTarget {
         if is_device(&results) {
             return Self::Device(results);
         }
-        let name = results.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let stem = name.strip_suffix(".results.csv").or_else(|| name.strip_suffix(".csv")).unwrap_or(&name);
-        let failed = results.with_file_name(format!("{stem}.failed.csv"));
-        Self::File { results, failed }
+        let without = |path: &Path, extension: &str| {
+            path.extension().is_some_and(|own| own == extension).then(|| path.with_extension(""))
+        };
+        let stem = without(&results, "csv").map(|stem| without(&stem, "results").unwrap_or(stem));
+        // The name need not be text.
+        let mut failed = stem.unwrap_or_else(|| results.clone()).into_os_string();
+        failed.push(".failed.csv");
+        Self::File { results, failed: failed.into() }
     }
 
     /// Where all rows go, if that has a name.
