@@ -79,7 +79,7 @@ fn what_the_service_says_cannot_become_a_formula() {
 fn a_code_of_ours_that_the_service_names_is_the_services() {
     for code in ["changed_since", "withheld", "machine_not_found", "unknown_before", "not_in_inventory"] {
         let server = Tenant::of([machine(1)]).serve_with([
-            Mishap::answering(400, &crate::tenant::error(code, "no")).on(&[CallKind::Tags, CallKind::Bulk])
+            Mishap::answering(400, crate::tenant::error(code, "no")).on(&[CallKind::Tags, CallKind::Bulk])
         ]);
         let rehearsal = Rehearsal::at_stand_in(&server).rows("#1,Tier 0,Add,\n").with("--skip-missing-machines");
         let outcome = rehearsal.run().exits(1);
