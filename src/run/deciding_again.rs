@@ -346,11 +346,12 @@ mod tests {
 
     #[test]
     fn a_removal_that_is_wanted_again_stays_beside_those_that_an_earlier_guard_withholds() {
-        for (code, expected) in [(WITHHELD, Decision::Withheld), (BEYOND_LIMIT, Decision::Change)] {
+        for (code, expected, withheld) in [(WITHHELD, Decision::Withheld, 2), (BEYOND_LIMIT, Decision::Change, 0)] {
             let known = [removal(OperationState::NotAttempted, Some(code)), removal(OperationState::Failed, None)];
             let seen = known.each_ref().map(|_| Seen { held: Held::Present, in_list: InList::Listed, is_left: false });
             let mut decisions = [Decision::Kept, Decision::Change];
-            hold_back_today(PlanSettings::default(), 1, &known, &seen, &mut decisions);
+            let counted = hold_back_today(PlanSettings::default(), 1, &known, &seen, &mut decisions);
+            assert_eq!(counted, withheld, "{code}");
             assert_eq!(decisions, [Decision::Kept, expected], "{code}");
         }
     }

@@ -36,6 +36,19 @@ fn a_rehearsal_needs_no_settings_and_no_confirmation() {
 }
 
 #[test]
+fn a_rehearsal_that_is_resumed_keeps_what_it_had_found_already_set() {
+    let folder = folder_with("#1,Tier 0,Add,\n#2,Old,Remove,\n#3,Tier 0,Add,\n#4,Tier 0,Add,");
+    let first = rehearse(&folder, &["--limit", "1", "--json"], &[]);
+    let summary: serde_json::Value = serde_json::from_slice(&first.output).expect("an object");
+    let run = summary["run_id"].as_str().expect("a run").to_owned();
+    let mut command = folder.command();
+    command.args(["resume", &run, "--json"]);
+    let again = Program::start(command, None, true).end();
+    let summary: serde_json::Value = serde_json::from_slice(&again.output).expect("an object");
+    assert_eq!((&summary["status"]["succeeded"], &summary["status"]["unchanged"]), (&3.into(), &1.into()), "{summary}");
+}
+
+#[test]
 fn a_rehearsal_ignores_every_credential_address_and_proxy() {
     let folder = folder_with("#1,Tier 0,Add,");
     // Whoever follows one of these gets nowhere.
