@@ -174,7 +174,7 @@ impl<'a, T: Transport> Application<'a, T> {
         Ok(begun.map(|key| (key, id)))
     }
 
-    /// Goes on with a run in the form that the input has today.
+    /// Resumes a run under today's input.
     async fn join(
         &mut self,
         unfinished: &UnfinishedRun,
@@ -184,9 +184,9 @@ impl<'a, T: Transport> Application<'a, T> {
     ) -> Result<Option<Begun>, CommandError> {
         let (store, run) = (&self.tenant.store, unfinished.run.key);
         let lock_wait = self.tenant.lock_wait(self.order.run.lock_wait);
-        // Whoever is at it would go on changing what is decided about.
+        // A process that still works on the run would change it while we decide.
         let claimed = claim(store, run, &lock_wait, context).await;
-        // Whoever was at it may have put the run into a new form meanwhile, and this one is no more.
+        // That process may have replaced the run by a successor, so that this one is gone.
         if claimed.is_err() && !candidates(self.tenant).await?.iter().any(|candidate| candidate.run.key == run) {
             return Ok(None);
         }
@@ -197,7 +197,7 @@ impl<'a, T: Transport> Application<'a, T> {
         store.take_over(run).await?;
         let known = remembered(store, &unfinished.run, &mut self.input, &planned).await?;
         planned.plan.machines.remember(&known.done, planned.inventory.as_ref());
-        // Whoever was at it may have done some of it since the list was read.
+        // That process may have made changes since the list was read.
         let settings = self.order.planning.settings;
         let mut planned = planned.with_todays_writes(self.tenant, settings.unlisted).await?;
         let joined = carry_outcomes(store, run, &mut planned, &known, settings).await?;

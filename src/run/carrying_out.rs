@@ -27,7 +27,7 @@ use crate::words::counted;
 /// How a run is carried out, whatever it does.
 #[derive(Clone, Debug)]
 pub(crate) struct RunOrder {
-    /// Whether somebody is asked before the first change.
+    /// Whether the user is asked before the first change.
     pub(crate) asks: bool,
     /// Whether one tag is changed on many machines in one call.
     pub(crate) bulk: bool,
@@ -127,7 +127,7 @@ impl<T: Transport> Run<'_, T> {
         let Self { tenant: Tenant { store, .. }, key, .. } = self;
         let is_done = matches!(reason, EndReason::Finished) || store.open_operations(*key).await? == 0;
         let reason = match reason {
-            // Whoever wanted it to stop came when everything was done.
+            // The wish to stop came when everything was done.
             EndReason::Interrupted | EndReason::Halted | EndReason::Deadline if is_done => EndReason::Finished,
             reason => reason,
         };
@@ -319,7 +319,7 @@ fn add_read(progress: &mut Progress, read: &ReadProgress) {
     progress.spend(Spent::Machines, read.elapsed.saturating_sub(read.signing_in));
 }
 
-/// Shows the summary, however long whoever reads it takes.
+/// Shows the summary, however slowly it is read.
 async fn show(
     summary: &RunSummary<'_>,
     account: Option<&Account>,
@@ -332,7 +332,7 @@ async fn show(
             "error: the outcomes do not add up: the rows in the results are not those of the input; report this as a bug",
         );
     }
-    // What needs attention is for whoever gets a script's mail, too.
+    // What needs attention belongs into a script's mail, too.
     let is_well = status == ExitStatus::Done && matches!(summary.reason, EndReason::Finished);
     let text = summary.text(screen);
     let on_standard_output = *summary.target == ResultsTarget::StandardOutput;
@@ -365,7 +365,7 @@ async fn show(
     })
 }
 
-/// Does what may stand still for want of a reader: whoever watches from afar is told meanwhile that the work is done.
+/// Does what may stand still for want of a reader: metrics and pings tell meanwhile that the work is done.
 async fn aside<Output: Send + 'static>(context: &RunContext, work: impl FnOnce() -> Output + Send + 'static) -> Output {
     if context.live_status.is_none() {
         return work();
@@ -383,7 +383,7 @@ fn exit_status(reason: &EndReason, totals: &Totals) -> ExitStatus {
 pub(super) fn rows_status(totals: &Totals) -> ExitStatus {
     let bad_rows: u64 =
         [Status::Failed, Status::Unknown, Status::Invalid].into_iter().map(|status| totals.count(status)).sum();
-    // What the guard withholds somebody has to look at.
+    // What the guard withholds is to be looked at.
     if bad_rows > totals.tolerated || totals.has_withheld() { ExitStatus::RowsFailed } else { ExitStatus::Done }
 }
 

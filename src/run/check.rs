@@ -59,7 +59,7 @@ impl<T: Transport> Tenant<T> {
         self.refuse_unknown()?;
         let (_going_on, draining) = watch::channel(false);
         let caller = self.caller(draining, context);
-        // Nobody is told of its phases.
+        // Its phases are not told.
         let reports = Reports::new(mpsc::channel(1).0);
         let call = Call {
             id: CallId(0),

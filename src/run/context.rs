@@ -23,7 +23,7 @@ pub(crate) trait Consent: Send + Sync {
     /// Shows what will happen, and returns when it may. Dropping the future takes the question back.
     ///
     /// # Errors
-    /// [`CommandError`] when it may not, or nobody can be asked.
+    /// [`CommandError`] when it may not, or there is no terminal to ask on.
     async fn ask(&self, screen: &Screen, description: &str) -> Result<(), CommandError>;
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct RunContext {
     pub(crate) quiet: bool,
     /// Whether the summary is for machines.
     pub(crate) json: bool,
-    /// Where the command says how it stands, if anybody watches it from afar.
+    /// Where the command says how it stands, if metrics or pings were asked for.
     pub(crate) live_status: Option<LiveStatus>,
     /// Options that commands which are suggested must repeat, such as the state directory; each with a blank before it.
     pub(crate) repeated_options: String,
@@ -114,7 +114,7 @@ impl RunContext {
     /// What the future gives, unless the time is up first; for what changes nothing.
     ///
     /// # Errors
-    /// When somebody interrupts.
+    /// When an interrupt comes.
     pub(crate) async fn look<Output>(
         &mut self,
         clock: &dyn Clock,
@@ -161,7 +161,7 @@ impl RunContext {
 pub(super) enum Waited<Output> {
     /// What was waited for is there.
     Ended(Output),
-    /// Somebody asked to stop.
+    /// The user asked to stop.
     Interrupted,
     /// The time until which to wait has come.
     TimeIsUp,

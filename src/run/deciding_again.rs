@@ -92,7 +92,7 @@ pub(super) async fn decide_again<T: Transport>(
     let (mut seen, mut decisions) = (Vec::with_capacity(known.len()), Vec::with_capacity(known.len()));
     for known in &known {
         let in_list = in_list(&known.operation.machine, inventory.as_ref());
-        // What was left to a later run stays that run's, also where nobody knows what had become of it; unless somebody asks
+        // What was left to a later run stays that run's, also where it is not known what had become of it; unless the user asks
         // for it once more.
         let was_left = was_left(known);
         let is_wanted_again = was_left && asked.wants_again(stored.description.kind);
@@ -265,7 +265,7 @@ async fn known_operations(store: &Store, run: RunKey) -> Result<Vec<KnownOperati
     Ok(all)
 }
 
-/// Whether it was left to whoever had changed it since.
+/// Whether it was left to the run that had changed it since.
 fn was_left(known: &KnownOperation) -> bool {
     known.error_code.as_deref() == Some(CHANGED_SINCE)
 }

@@ -208,7 +208,7 @@ pub(crate) async fn check_input(order: InputOrder, screen: &Screen) -> Result<Ch
     checking.await.map_err(|error| CommandError::new(ExitStatus::Bug, error, None))?
 }
 
-/// The same for an input whose rows hang on the tenant's machines. These are read first, and whoever plans uses what was read.
+/// The same for an input whose rows hang on the tenant's machines. These are read first, and the plan uses what was read.
 pub(crate) async fn check_input_with_machines<T: Transport>(
     tenant: &Tenant<T>,
     mut order: InputOrder,
@@ -321,7 +321,7 @@ fn judge(
     let is_refused = sheet.is_refused() || !(findings.is_empty() || skip_invalid);
     let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
     show_lines(name, &lines, if is_refused { "error" } else { "warning" }, screen);
-    // Before anybody signs in, and also beside other findings; names may show further ones.
+    // Before the sign-in, and also beside other findings; names may show further ones.
     let operations = Operations::of(&Resolution::of(&sheet.requests, None));
     let conflicts = refuse_conflicts(name, &sheet.requests, &operations, screen);
     if is_refused {

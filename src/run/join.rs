@@ -72,7 +72,7 @@ pub(super) struct Joined {
     /// The operations of today by what they do.
     numbers: HashMap<Operation, OperationId>,
     fates: Vec<Option<Carried>>,
-    /// Those of today that name nobody, and may be done all the same.
+    /// Those of today that name no machine, and may be done all the same.
     in_doubt: Vec<OperationId>,
 }
 
@@ -93,7 +93,7 @@ pub(super) async fn carry_outcomes(
     Ok(Joined { run, numbers, fates, in_doubt: remembered.in_doubt(planned) })
 }
 
-/// What a run has done, or may have done, under names that lead to nobody today; its rows are those of the plan.
+/// What a run has done, or may have done, under names that lead to no machine today; its rows are those of the plan.
 #[derive(Default)]
 pub(super) struct Remembered {
     /// The machines to which all is done that is asked of them under such a name, and nothing speaks against it.
@@ -146,7 +146,7 @@ pub(super) async fn remembered(
     Ok(remembered)
 }
 
-/// The rows whose names lead to nobody, by what they say.
+/// The rows whose names lead to no machine, by what they say.
 fn rows_of_nobody(
     input: &mut CheckedInput,
     planned: &Planned,
@@ -173,7 +173,7 @@ fn rows_of_nobody(
 }
 
 impl Remembered {
-    /// The operations of the plan that name nobody, and may be done all the same.
+    /// The operations of the plan that name no machine, and may be done all the same.
     fn in_doubt(&self, planned: &Planned) -> Vec<OperationId> {
         let nobody = |(name, change): &(ReferenceNumber, Change)| {
             planned.plan.machines.failure(*name)?;
@@ -231,7 +231,7 @@ pub(super) async fn carry_into(
             }
         });
         store.carry_over(run, successor, carried.collect()).await?;
-        // Whoever does not look today goes by what the run saw when it began.
+        // Where today's plan did not read the list, `before` is what the run saw when it began.
         store.set_before(successor, seen_before).await?;
     }
     // What an earlier version of the file did to a slot that one since left out.

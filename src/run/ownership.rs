@@ -1,4 +1,4 @@
-//! What rules of other names own in the tenant: nobody else may give it, or take it off.
+//! What rules of other names own in the tenant: no other rules may give it, or take it off.
 
 use super::tenant::Tenant;
 use crate::api::Transport;

@@ -270,7 +270,7 @@ impl Planned {
     }
 
     /// What stands on the slot of an operation that is to be sent, by the list and by what our own writes make of that; `None`
-    /// where nobody has looked.
+    /// where the list was not read.
     pub(super) fn found(&self, operation: &Operation) -> Option<MayHold> {
         found(operation, self.inventory.as_ref()?, &self.own.recent)
     }

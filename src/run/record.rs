@@ -166,7 +166,7 @@ fn settled(
 /// The outcome of an operation that is not sent, whatever it is about, where so many removals are withheld.
 pub(super) fn left_out(decision: Decision, withheld: u64) -> Option<SettledOperation> {
     let (state, reason) = match decision {
-        // What stands is put into the place of this by whoever resumes a run; why a name leads to no machine is known
+        // What stands is put into the place of this where a run is resumed; why a name leads to no machine is known
         // only where names are looked up.
         Decision::Change | Decision::Kept | Decision::Unresolved => return None,
         Decision::Unchanged => (OperationState::Unchanged, None),

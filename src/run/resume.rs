@@ -19,7 +19,7 @@ use crate::store::{RunState, StoreError, StoredRun, UnfinishedRun, taken_back_by
 pub(crate) struct ResumeOrder {
     /// The run; the only unfinished one if none is named.
     pub(crate) run_id: Option<String>,
-    /// Where the results go; where they went at first, if nobody says otherwise.
+    /// Where the results go; where they went at first, if no other place is named.
     pub(crate) target: Option<ResultsTarget>,
     /// What they must not be written into.
     pub(crate) reserved: Reserved,

@@ -1,4 +1,4 @@
-//! Resuming a run as it is stored, whoever wants that.
+//! Resuming a run as it is stored, for every command that wants that.
 //!
 //! The run stays as it is, row by row. But before anything is sent, the list of today and our own later writes decide about each
 //! of its operations again, under the options of this invocation.

@@ -177,7 +177,7 @@ fn rows(change: &TagChange, machines: &[MachineId], inventory: &Inventory) -> Re
     sheet.finish()
 }
 
-/// Says that nobody has the tag, and which one is the nearest.
+/// Says that no machine has the tag, and which one is the nearest.
 fn nobody_has(change: &TagChange, read: &MachinesRead, context: &RunContext) -> Result<(), CommandError> {
     let counts = read.inventory.tag_counts();
     let old = change.old().as_str();
@@ -208,7 +208,7 @@ fn nobody_is_selected(change: &TagChange, read: &MachinesRead, context: &RunCont
     Ok(())
 }
 
-/// Whether a machine has the tag that shows none, nobody can tell.
+/// Whether a machine has the tag that shows none cannot be told.
 fn warn_of_unshown_tags(inventory: &Inventory, context: &RunContext) {
     let unshown = inventory.machines().filter(|machine| !machine.shows_tags()).count() as u64;
     if unshown > 0 {

@@ -31,7 +31,7 @@ const KEPT_AT_LEAST: Duration = Duration::from_hours(1);
 /// Why `auto` counts like `api`.
 const TAG_CALLS_COUNT_TOGETHER: &str = "Single and bulk tag calls count together, as a refusal for quota has shown for \
     this app in the last 30 days.";
-/// What a tenant or app is called that nobody names.
+/// What a tenant or app is called that has no name.
 const UNNAMED: &str = "unnamed";
 
 /// A service to talk to, before it is known whose quota is used.
@@ -55,7 +55,7 @@ pub(crate) struct Identity {
     pub(crate) is_person: bool,
 }
 
-/// How calls are made, whoever makes them.
+/// How calls are made, for every command.
 #[derive(Clone, Debug)]
 pub(crate) struct CallOptions {
     /// The limits of each bucket.
@@ -98,7 +98,7 @@ pub(crate) struct Tenant<T> {
     pub(super) account: AccountKey,
     pub(super) clock: SharedClock,
     pub(super) gate: GateSettings,
-    /// Why it is not known whose quota is used. Then no call may be made, and the store is one that nobody sees again.
+    /// Why it is not known whose quota is used. Then no call may be made, and the store is one in memory.
     pub(super) unknown: Option<EndReason>,
     is_person: bool,
     failed_reading: Mutex<ReadProgress>,
@@ -205,7 +205,7 @@ impl<T: Transport> Tenant<T> {
     }
 
     /// Refuses to resume a run or to take one back where this process was the first to see that the state has lost a
-    /// part of its history. Whoever wants to work with what is left says so by asking again.
+    /// part of its history. To work with what is left, the user asks again.
     pub(super) fn refuse_loss(&self) -> Result<(), CommandError> {
         self.store.loss().map_or(Ok(()), |loss| Err(loss.clone().into()))
     }
@@ -234,7 +234,7 @@ impl<T: Transport> Tenant<T> {
         }
     }
 
-    /// Whether the machines were read ahead, and nobody has asked for them yet.
+    /// Whether the machines were read ahead, and no plan has taken them yet.
     pub(super) fn has_read(&self) -> bool {
         self.read_ahead.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
@@ -288,7 +288,7 @@ impl<T: Transport> Tenant<T> {
     ) -> Result<S, CommandError> {
         let (_going_on, draining) = watch::channel(false);
         let caller = self.caller(draining, context);
-        // Whoever exports the machines has no deadline.
+        // An export of the machines has no deadline.
         match context.wait(self.clock.as_ref(), None, listing::read(&caller, &self.clock, None, sink, report)).await {
             Waited::Ended(read) => Ok(read.map(|(sink, _)| sink)?),
             Waited::Interrupted | Waited::TimeIsUp => Err(interrupted()),
@@ -310,7 +310,7 @@ impl<T: Transport> Tenant<T> {
     pub(super) async fn own_writes(&self, reading_began_at: BootTime) -> Result<OwnWrites, CommandError> {
         let now = self.clock.boot_time();
         let within = LIST_LAG + now.since(reading_began_at);
-        // What nobody knows of may have come after what is known.
+        // What is not known may have come after what is known.
         let is_all_known = self.store.unknown_calls().await?.is_none_or(|unknown| now.since(unknown.ended_by) > within);
         let RecentSlotWrites { writes, as_of } = self.store.recent_writes(self.account, &self.host, within).await?;
         let mut recent = RecentWrites::default();
@@ -368,7 +368,7 @@ impl<T: Transport> Tenant<T> {
     }
 }
 
-/// What is said of calls that nobody knows of, as long as they may fill a window of the quota.
+/// What is said of calls that are not known, as long as they may fill a window of the quota.
 pub(crate) fn unknown_calls_text(unknown: &UnknownCalls, quota: &Quota, now: BootTime) -> Option<String> {
     let longest = quota.limits().last()?.window;
     let free = unknown.ended_by.plus(counted_for(longest));

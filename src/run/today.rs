@@ -1,7 +1,7 @@
 //! What is known today of a stored operation: how far it had come, what other runs made of its slot since, and which of them go
 //! before it.
 //!
-//! What was written last is what holds, whoever wrote it. What is wanted last is another matter: a run that was left lying may
+//! What was written last is what holds, by whichever run. What is wanted last is another matter: a run that was left lying may
 //! write long after another was asked for, and is no later word for that.
 
 use std::collections::{HashMap, HashSet};
@@ -18,7 +18,7 @@ use crate::plan::redecision::Overruled;
 use crate::store::Reader;
 use crate::store::{KnownOperation, OperationState, RunKey, RunKind, SlotWrite, Store};
 
-/// When somebody asked for what a run wants.
+/// When the user asked for what a run wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AskedWhen {
     /// Just now: the command that began it is given again.
@@ -68,8 +68,8 @@ impl LaterRuns {
         self.by_slot.is_empty()
     }
 
-    /// What the last write after this outcome left; nothing is known where it may have taken effect or not, and today nobody
-    /// can see that it did.
+    /// What the last write after this outcome left; nothing is known where it may have taken effect or not, and today's list
+    /// does not show that it did.
     pub(super) fn written(&self, known: &KnownOperation, today: Held) -> Option<Held> {
         let last = self.backwards(known).next()?;
         Some(if is_sure(last, today) { last.wrote } else { Held::Unknown })

@@ -32,7 +32,7 @@ pub(crate) const UNDO_HEADER: [&str; 4] = ["machineId", "tag", "action", "value"
 
 /// What a run changed, as the rows that take it back.
 struct Changes {
-    /// A row for each slot, also for one that stays as it is since nobody knows what was before.
+    /// A row for each slot, also for one that stays as it is since it is not known what was before.
     sheet: SheetWriter,
     left_behind: LeftBehind,
     counts: ChangeCounts,
@@ -40,9 +40,9 @@ struct Changes {
 
 #[derive(Clone, Copy, Default)]
 struct ChangeCounts {
-    /// Changes that are taken back, as far as nobody has changed them since.
+    /// Changes that are taken back, as far as nothing has changed them since.
     taken_back: u64,
-    /// Those that stay since nobody knows what was before.
+    /// Those that stay since it is not known what was before.
     unknown: u64,
 }
 
@@ -68,7 +68,7 @@ pub(crate) async fn undo<T: Transport>(
     tenant.refuse_loss()?;
     let undone = named(tenant, &order.run_id).await?;
     let lock_wait = tenant.lock_wait(order.run.lock_wait);
-    // Whoever is at it would go on changing what is being looked at, and what its dead process left open counts, too.
+    // Claimed first: a process that still works on the run would change it, and calls of a dead one count, too.
     let undone = claim_by_name(tenant, &undone, order.run.lock_wait, context).await?;
     // What is not as it was would be taken back as it is.
     tenant.store.check_books(&undone).await?;
