@@ -76,7 +76,7 @@
 //! | what an unattended run may do at most | `plan/guard.rs`; which removals stay back: `plan/holding_back.rs` |
 //! | another source of rows than a file | a `SheetWriter` (`input/sheet/writer.rs`): of each row what results repeat, and what it asks for; `run/undo.rs` and `run/retag.rs` are two |
 //! | what a file of rules may say | `rules/draft.rs`; what a rule says of a machine: `rules/judging.rs`; what is taken off: `rules/wishes.rs`; its topic |
-//! | the words for a wrong file of rules | where it is found: `rules/draft.rs`, `rules/sections.rs`, `rules/lookup.rs`, `rules/lookup_section.rs`, two values: `rules/account.rs`; together: `run/rules_report.rs` |
+//! | the words for a wrong file of rules | where it is found: `rules/draft.rs`, `rules/sections.rs`, `rules/lookup.rs`, `rules/lookup_section.rs`, two values: `rules/tally.rs`; together: `run/rules_report.rs` |
 //! | what is masked or escaped where text is shown | `outside/masking.rs`, `outside/escaping.rs`; which texts: `outside/mod.rs`; log lines: `report/output/screen/log_line.rs` |
 //! | the words for a wrong row | `input/findings/problem.rs`; for a file, `input/findings/error.rs`; together, as they are told: `run/input_faults.rs` |
 //! | how an answer is taken, a retry rule | `call/judge.rs`: a pure table; of bulk calls, first `call/judge/bulk.rs`; how long to wait: `call/backoff.rs`, `call/retry_after.rs`; whether a list that cannot be read is refused: `listing/read.rs`; the hint: `report/course/summary.rs`; its table: `help/failures.md` |
@@ -94,7 +94,7 @@
 //! | what follows when another server of the state takes over | `store/server/takeovers.rs`; what is stored again then: `store/server/restoring.rs` |
 //! | a column of the results | its name: `RESULT_COLUMNS` in `input/structure/columns.rs`, which skips it when results are fed back; what it holds: `report/results/row.rs`; its topic |
 //! | the code of a row that was not sent | `model/row_code.rs`; the decision: `plan/decision.rs`; its message: `run/record.rs`, of a name `plan/resolution.rs`, of what others have overtaken `store/slots/overtaken.rs`, `store/runs/`; whether the row is fed back: `report/results/row.rs`; the table in `help/results.md` |
-//! | which unfinished run a file resumes, what becomes of its outcomes | `Application::is_meant` in `run/apply.rs`, `run/join.rs`, `plan/carrying.rs`, `store/runs/resumption/succession.rs`; without a file: `run/resume_stored.rs`, `run/deciding_again.rs`, `plan/redecision.rs` |
+//! | which unfinished run a file resumes, what becomes of its outcomes | `Applying::is_meant` in `run/apply.rs`, `run/join.rs`, `plan/carrying.rs`, `store/runs/resumption/succession.rs`; without a file: `run/resume_stored.rs`, `run/deciding_again.rs`, `plan/redecision.rs` |
 //! | when runs are deleted | `store/upkeep/prune.rs`, and whether the clock is believed: `store/upkeep/prune/clock_jumps.rs`; the least that is kept: `run/tenant.rs` |
 //! | when two tags differ in nothing but case | `model/tag.rs`; what is made of that: `plan/changes.rs`, `plan/other_forms.rs`, `call/judge/shown.rs`, `call/proof.rs` |
 //! | what `undo` leaves alone | `plan/undo.rs`; when an undo is resumed: `plan/redecision.rs`; the words: `run/undo.rs` |

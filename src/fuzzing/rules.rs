@@ -66,7 +66,7 @@ fn over_machines(mut declaration: Declaration) {
     let (listed, recent) = (ListedFields { inventory: &inventory, fields: &fields }, RecentWrites::default());
     let (mut given, mut taken, nothing) = (HashSet::new(), HashSet::new(), BTreeMap::new());
     let fleet = Fleet { inventory: &inventory, fields: &listed, recent: &recent };
-    let account = wishes(&declaration, fleet, &nothing, |wish| {
+    let tally = wishes(&declaration, fleet, &nothing, |wish| {
         let Change::Tag(action, tag) = wish.change else { return };
         assert!(declaration.own.holds(tag.as_str()), "{tag} is not owned");
         if action == TagAction::Add {
@@ -76,5 +76,5 @@ fn over_machines(mut declaration: Declaration) {
         };
     });
     assert!(given.is_disjoint(&taken), "{given:?} {taken:?}");
-    assert_harmless(&account.text());
+    assert_harmless(&tally.text());
 }

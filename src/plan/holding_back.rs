@@ -72,7 +72,7 @@ enum Standing {
     /// So it would, and was refused before.
     ChangesAgain,
     /// There is nothing to be waited for: it is so, or an undo leaves it, or it is a removal that is withheld.
-    Settled,
+    NoWait,
     /// It is not done, and will not be: what waits for it does not go.
     Missing,
 }
@@ -84,8 +84,8 @@ impl Standing {
         match decision {
             Decision::Change if matches!(earlier, Earlier::Failed | Earlier::Refused) => Self::ChangesAgain,
             Decision::Change => Self::Changes,
-            Decision::Unchanged | Decision::Withheld => Self::Settled,
-            Decision::Kept | Decision::ChangedSince | Decision::UnknownBefore if is_done || is_left => Self::Settled,
+            Decision::Unchanged | Decision::Withheld => Self::NoWait,
+            Decision::Kept | Decision::ChangedSince | Decision::UnknownBefore if is_done || is_left => Self::NoWait,
             Decision::Kept
             | Decision::ChangedSince
             | Decision::MayBeChangedSince
@@ -110,7 +110,7 @@ struct Adds {
 fn beyond_limit<Machine: Eq + Hash>(operations: &[(Machine, ChangeKind, Standing)], limit: u32) -> Vec<bool> {
     let mut adds: HashMap<&Machine, Adds> = HashMap::new();
     for (number, (machine, kind, standing)) in operations.iter().enumerate() {
-        if *kind != ChangeKind::Add || *standing == Standing::Settled {
+        if *kind != ChangeKind::Add || *standing == Standing::NoWait {
             continue;
         }
         let adds = adds.entry(machine).or_default();
@@ -124,7 +124,7 @@ fn beyond_limit<Machine: Eq + Hash>(operations: &[(Machine, ChangeKind, Standing
     let mut places = Places { left: limit, given: vec![false; operations.len()] };
     for round in [Standing::Changes, Standing::ChangesAgain] {
         for (number, (machine, kind, standing)) in operations.iter().enumerate() {
-            if matches!(standing, Standing::Settled | Standing::Missing) {
+            if matches!(standing, Standing::NoWait | Standing::Missing) {
                 places.pass(number);
                 continue;
             }
@@ -176,7 +176,7 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::ChangeKind::{Add, DeviceValue as Value, Remove};
-    use super::Standing::{Changes, ChangesAgain, Missing, Settled};
+    use super::Standing::{Changes, ChangesAgain, Missing, NoWait};
     use super::*;
 
     /// Which of these operations go under each limit from 0 on.
@@ -231,7 +231,7 @@ mod tests {
                 &[(1, Remove, Changes), (2, Value, Changes), (1, Add, Changes), (1, Add, Changes)],
                 &["----", "--+-", "--++", "+-++", "++++"],
             ),
-            (&[(1, Remove, Changes), (1, Add, Settled)], &["-", "+"]),
+            (&[(1, Remove, Changes), (1, Add, NoWait)], &["-", "+"]),
             // It goes in no case, and says why itself.
             (&[(1, Remove, Changes), (1, Add, Missing), (2, Value, Changes)], &["+-", "++"]),
             (&[(1, Remove, Changes), (2, Add, Missing), (2, Value, Changes)], &["--", "+-", "++"]),
@@ -272,7 +272,7 @@ mod tests {
                 }
                 open -= goes.len();
                 for number in &goes {
-                    operations[*number].2 = Settled;
+                    operations[*number].2 = NoWait;
                 }
             }
         }

@@ -11,7 +11,6 @@
 //! - Only what a file owns is ever taken off, and only within its scope.
 //! - A rule that only reports counts as giving its tag, so that switching it on takes nothing off that it gives.
 
-mod account;
 mod columns;
 mod declaration;
 mod draft;
@@ -26,14 +25,13 @@ mod lookup_section;
 mod own;
 mod sections;
 mod spellings;
+mod tally;
 mod template;
 #[cfg(test)]
 mod tests;
 mod unsettled;
 mod wishes;
 
-pub(crate) use self::account::Account;
-pub(crate) use self::account::RULES_HEADER;
 pub(crate) use self::declaration::Declaration;
 pub(crate) use self::draft::Draft;
 pub(crate) use self::dump::{MOST_TAGS, dump};
@@ -42,5 +40,7 @@ pub(crate) use self::fault::Fault;
 pub(crate) use self::fleet::Fleet;
 pub(crate) use self::lookup::{Lookup, LookupOrder};
 pub(crate) use self::own::Owned;
+pub(crate) use self::tally::RULES_HEADER;
+pub(crate) use self::tally::RuleTally;
 pub(crate) use self::unsettled::PlannedForMachine;
 pub(crate) use self::wishes::{Wish, wishes};

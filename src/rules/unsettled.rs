@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::account::Account;
 use super::columns::{MachineView, TAGS, VALUE};
 use super::declaration::Declaration;
 use super::fleet::{Fleet, TagsHeld};
 use super::judging::{Judgement, Verdict};
 use super::spellings::Spellings;
+use super::tally::RuleTally;
 use super::wishes::of_one;
 use crate::inventory::{ListedMachine, MachinePosition};
 use crate::model::{Change, Tag, TagAction};
@@ -20,7 +20,7 @@ pub(crate) struct PlannedForMachine {
     pub wished: Vec<(Change, bool)>,
 }
 
-impl Account {
+impl RuleTally {
     /// Counts the rules of which the next run would make something else once what is planned has been done: they depend on
     /// what the file itself changes, and would do and undo it every night.
     pub(crate) fn count_unsettled(

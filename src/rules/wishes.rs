@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::account::Account;
 use super::declaration::Declaration;
 use super::fleet::{Fleet, TagsHeld};
 use super::judging::{Judgement, Verdict};
 use super::spellings::Spellings;
+use super::tally::RuleTally;
 use crate::inventory::MachinePosition;
 use crate::model::{Change, DeviceValue, Tag, TagAction};
 
@@ -35,34 +35,34 @@ pub(crate) fn wishes<'d>(
     fleet: Fleet<'_>,
     given_last: &'d BTreeMap<String, String>,
     mut see: impl FnMut(Wish<'d>),
-) -> Account {
-    let mut account = Account::new(declaration);
+) -> RuleTally {
+    let mut tally = RuleTally::new(declaration);
     let spellings = Spellings::of(declaration, fleet);
     for machine in fleet.inventory.machines() {
         let held = TagsHeld::of(machine, fleet.recent);
         let view = fleet.view(declaration, machine, &held);
         let judgement = declaration.judge(&view, &spellings);
-        account.count(declaration, machine, &view, &judgement);
+        tally.count(declaration, machine, &view, &judgement);
         if judgement.in_scope != Some(true) {
             continue;
         }
-        account.count_unshown(machine.shows_tags());
+        tally.count_unshown(machine.shows_tags());
         let mut wished = Vec::new();
         let judged = of_one(declaration, &judgement, &held, given_last, machine.position(), |wish| wished.push(wish));
         if let Err(rules) = judged {
-            account.count_conflict(rules, machine);
+            tally.count_conflict(rules, machine);
         }
         for wish in wished {
             if let Change::Tag(TagAction::Add, tag) = &wish.change
-                && !account.given.contains_key(tag.as_str())
+                && !tally.given.contains_key(tag.as_str())
             {
-                account.given.insert(tag.as_str().to_owned(), wish.rule.to_owned());
+                tally.given.insert(tag.as_str().to_owned(), wish.rule.to_owned());
             }
             see(wish);
         }
     }
-    account.finish(declaration);
-    account
+    tally.finish(declaration);
+    tally
 }
 
 /// Shows what is wished of one machine in scope. Where two rules give it two values, nothing is: those are their numbers.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::RunContext;
-use super::beginning::{Digests, begin, new_run};
+use super::beginning::{Begun, Digests, begin, new_run};
 use super::carrying_out::{Run, RunOrder};
 use super::claim::{claim, claim_by_name};
 use super::input::CheckedInput;
@@ -59,28 +59,28 @@ pub(crate) async fn apply<T: Transport>(
     context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
     tenant.prune(order.run.keep_runs, context).await?;
-    let mut application = Application::new(tenant, order, input, ReadProgress::default())?;
+    let mut applying = Applying::new(tenant, order, input, ReadProgress::default())?;
     if let Some(reason) = &tenant.unknown {
-        return application.give_up(reason.clone(), context).await;
+        return applying.give_up(reason.clone(), context).await;
     }
-    if let Some(unfinished) = application.same_command().await? {
+    if let Some(unfinished) = applying.same_command().await? {
         context.say(&keeps_rows(&unfinished));
         return Box::pin(resume_stored(tenant, &unfinished.run, order.resuming(), context)).await;
     }
-    application.input.note_selection(&context.screen);
+    applying.input.note_selection(&context.screen);
     loop {
-        let planned = match make_plan(tenant, &application.input, order.planning, context).await? {
+        let planned = match make_plan(tenant, &applying.input, order.planning, context).await? {
             Ok(planned) => planned,
-            Err(error) => return application.give_up(end_reason(error), context).await,
+            Err(error) => return applying.give_up(end_reason(error), context).await,
         };
-        if let Some(begun) = application.begin(planned, context).await? {
-            return Box::pin(application.carry_out(begun, context)).await;
+        if let Some(begun) = applying.begin(planned, context).await? {
+            return Box::pin(applying.carry_out(begun, context)).await;
         }
     }
 }
 
 /// An order for a tenant, with its input.
-pub(super) struct Application<'a, T> {
+pub(super) struct Applying<'a, T> {
     tenant: &'a Tenant<T>,
     order: &'a ApplyOrder,
     input: CheckedInput,
@@ -89,10 +89,7 @@ pub(super) struct Application<'a, T> {
     pub(super) calls: ReadProgress,
 }
 
-/// A run that may begin, with its name.
-type Begun = (RunKey, String);
-
-impl<'a, T: Transport> Application<'a, T> {
+impl<'a, T: Transport> Applying<'a, T> {
     /// The order for this input; `calls` is what reading the machines took before there was one.
     pub(super) fn new(
         tenant: &'a Tenant<T>,
@@ -110,12 +107,12 @@ impl<'a, T: Transport> Application<'a, T> {
     /// Sends what is to be sent, and answers every row.
     pub(super) async fn carry_out(
         &self,
-        (key, id): Begun,
+        Begun { key, id }: Begun,
         context: &mut RunContext,
     ) -> Result<ExitStatus, CommandError> {
         let Self { tenant, order, .. } = *self;
-        let (selected_from, account) = (self.input.sheet.selected_from, self.input.account());
-        let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run, selected_from, account };
+        let (selected_from, rule_tally) = (self.input.sheet.selected_from, self.input.rule_tally());
+        let run = Run { tenant, key, id: &id, target: &order.target, options: &order.run, selected_from, rule_tally };
         run.carry_out(order.planning.inventory.then_some(&self.calls), context).await
     }
 
@@ -168,10 +165,8 @@ impl<'a, T: Transport> Application<'a, T> {
         if planned.is_stale(self.tenant, context) {
             return Ok(None);
         }
-        let id = new_run.run_id.clone();
         let lock_wait = self.tenant.lock_wait(self.order.run.lock_wait);
-        let begun = begin(self.tenant, new_run, &mut self.input, &mut planned, &lock_wait, context).await?;
-        Ok(begun.map(|key| (key, id)))
+        begin(self.tenant, new_run, &mut self.input, &mut planned, &lock_wait, context).await
     }
 
     /// Resumes a run under today's input.
@@ -212,7 +207,7 @@ impl<'a, T: Transport> Application<'a, T> {
         claim(store, key, &lock_wait, context).await?;
         let is_overtaken =
             planned.is_stale(self.tenant, context) || was_written_to(store, key, &planned, context).await?;
-        Ok((!is_overtaken).then(|| (key, unfinished.run.description.run_id.clone())))
+        Ok((!is_overtaken).then(|| Begun { key, id: unfinished.run.description.run_id.clone() }))
     }
 
     /// Asks whether what is planned may be done, or says what will be resumed.
@@ -252,7 +247,7 @@ impl<'a, T: Transport> Application<'a, T> {
                 target,
                 options,
                 selected_from,
-                account: None,
+                rule_tally: None,
             };
             return run.give_up(AskedWhen::Again, reason, context).await;
         }
@@ -267,7 +262,7 @@ impl<'a, T: Transport> Application<'a, T> {
         let new_run = self.new_run(Digests { input: digest, operations: String::new() }, context);
         let id = new_run.run_id.clone();
         let key = record(&tenant.store, new_run, &mut self.input, &planned, false).await?;
-        let run = Run { tenant, key, id: &id, target, options, selected_from, account: None };
+        let run = Run { tenant, key, id: &id, target, options, selected_from, rule_tally: None };
         run.give_up(AskedWhen::Again, reason, context).await
     }
 

@@ -46,6 +46,12 @@ pub(super) fn new_run<T: Transport>(
     }
 }
 
+/// A run that may begin, with its name.
+pub(super) struct Begun {
+    pub(super) key: RunKey,
+    pub(super) id: String,
+}
+
 /// Stores the run, and lets it begin when no other is in its way. `None` where what was planned need not be so any more by then;
 /// nothing was sent, so nothing of it stays.
 pub(super) async fn begin<T: Transport>(
@@ -55,10 +61,10 @@ pub(super) async fn begin<T: Transport>(
     planned: &mut Planned,
     lock_wait: &LockWait,
     context: &mut RunContext,
-) -> Result<Option<RunKey>, CommandError> {
+) -> Result<Option<Begun>, CommandError> {
     // Which machines have the tag is another matter once another run is over.
     let selects_anew = new_run.input_path.starts_with(RETAGGING_PREFIX);
-    let (store, waits) = (&tenant.store, context.waits.len());
+    let (store, waits, id) = (&tenant.store, context.waits.len(), new_run.run_id.clone());
     let key = record(store, new_run, input, planned, true).await?;
     claim(store, key, lock_wait, context).await?;
     let is_overtaken = selects_anew && context.waits.len() > waits;
@@ -67,5 +73,5 @@ pub(super) async fn begin<T: Transport>(
         store.discard_run(key).await?;
         return Ok(None);
     }
-    Ok(Some(key))
+    Ok(Some(Begun { key, id }))
 }

@@ -20,7 +20,7 @@ use crate::report::{
     Page, PageTarget, ProgressReport, ResultsError, ResultsTarget, RunSummary, Screen, Totals, causes, describe_end,
     joined, kept_text, write_results,
 };
-use crate::rules::{Account, RULES_HEADER};
+use crate::rules::{RULES_HEADER, RuleTally};
 use crate::store::{NewRunSession, Reader, RunKey, RunState, StoreError, StoredRun};
 use crate::words::counted;
 
@@ -62,7 +62,7 @@ pub(super) struct Run<'a, T> {
     /// How many rows its input has, where a filter selected among them and it is known.
     pub(super) selected_from: Option<u32>,
     /// What the rules came to that made its rows, where that is known.
-    pub(super) account: Option<&'a Account>,
+    pub(super) rule_tally: Option<&'a RuleTally>,
 }
 
 impl<T: Transport> Run<'_, T> {
@@ -218,7 +218,7 @@ impl<T: Transport> Run<'_, T> {
             live_status.note_end(status.code());
         }
         let report = self.report(context).await;
-        let shown = show(&summary, self.account, status, context).await;
+        let shown = show(&summary, self.rule_tally, status, context).await;
         if let Some(report) = report {
             context.say(&report);
         }
@@ -322,7 +322,7 @@ fn add_read(progress: &mut Progress, read: &ReadProgress) {
 /// Shows the summary, however slowly it is read.
 async fn show(
     summary: &RunSummary<'_>,
-    account: Option<&Account>,
+    rule_tally: Option<&RuleTally>,
     status: ExitStatus,
     context: &RunContext,
 ) -> Result<(), CommandError> {
@@ -341,7 +341,7 @@ async fn show(
         context.say(&kept_text(&summary.totals.kept));
     }
     let object = is_json.then(|| {
-        let own = account.map_or_else(|| summary.json(), |account| joined(summary.json(), account.json()));
+        let own = rule_tally.map_or_else(|| summary.json(), |tally| joined(summary.json(), tally.json()));
         (own, summary.ending())
     });
     let print = move |screen: &Screen| {

@@ -21,7 +21,7 @@ use crate::outside::shown;
 use crate::plan::operations::Operations;
 use crate::plan::resolution::Resolution;
 use crate::report::{ListBuilder, ListedFields, Screen};
-use crate::rules::Account;
+use crate::rules::RuleTally;
 use crate::store::Declared;
 use crate::words::selected_rows;
 
@@ -112,7 +112,7 @@ pub(crate) struct CheckedInput {
 
 /// What the rules came to that made the rows of an input, and what they declare.
 pub(super) struct RulesOfInput {
-    pub(super) account: Account,
+    pub(super) tally: RuleTally,
     pub(super) declared: Declared,
 }
 
@@ -149,8 +149,8 @@ impl CheckedInput {
     }
 
     /// What the rules came to that made it.
-    pub(super) fn account(&self) -> Option<&Account> {
-        self.rules.as_ref().map(|rules| &rules.account)
+    pub(super) fn rule_tally(&self) -> Option<&RuleTally> {
+        self.rules.as_ref().map(|rules| &rules.tally)
     }
 
     /// Whether the command line says what is changed, and not the rows.

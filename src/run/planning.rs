@@ -119,14 +119,15 @@ pub(super) fn warn_of_tags<T>(tenant: &Tenant<T>, input: &CheckedInput, inventor
 
 /// The same, over any list of machines. What rules take off is what the list has, or what this very run has taken off already.
 pub(super) fn tell_new_tags(input: &CheckedInput, inventory: &Inventory, screen: &Screen) {
-    let actions = if input.account().is_some() { &[TagAction::Add][..] } else { &[TagAction::Add, TagAction::Remove] };
+    let actions =
+        if input.rule_tally().is_some() { &[TagAction::Add][..] } else { &[TagAction::Add, TagAction::Remove] };
     let requests = &input.sheet.requests;
     let (warnings, more) = tenant_tag_warnings(requests, actions, inventory);
     for warning in &warnings {
-        screen.warning(&match input.account() {
-            Some(account) => {
+        screen.warning(&match input.rule_tally() {
+            Some(tally) => {
                 let tag = requests.of_row(warning.row).find_map(|request| requests.tag(request.change));
-                let place = tag.map_or_else(String::new, |tag| account.place_of(tag));
+                let place = tag.map_or_else(String::new, |tag| tally.place_of(tag));
                 format!("{}: {place}{}", input.name, warning.words())
             }
             None if input.is_ordered() => {
@@ -199,7 +200,7 @@ impl Planned {
             left_until_deadline: None,
             has_quota: !quota.is_off(),
             tags_side_by_side: counts_apart && calls.tags > 0 && calls.bulk > 0,
-            rules: input.account(),
+            rules: input.rule_tally(),
         };
         (report, BucketCalls { machines: list_calls, tags: calls.tags, bulk: calls.bulk, value: calls.value })
     }

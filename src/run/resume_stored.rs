@@ -55,7 +55,7 @@ pub(super) async fn resume_stored<T: Transport>(
     {
         context.reading_options = last.reading_options;
     }
-    let run = Run { tenant, key, id, target, options, selected_from: None, account: None };
+    let run = Run { tenant, key, id, target, options, selected_from: None, rule_tally: None };
     let mut calls = ReadProgress::default();
     let decided = match plan_and_ask(tenant, stored, how, &mut calls, context).await {
         Ok(Ok(decided)) => decided,

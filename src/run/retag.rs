@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use serde_json::json;
 
 use super::RunContext;
-use super::apply::{Application, ApplyOrder, keeps_rows};
+use super::apply::{ApplyOrder, Applying, keeps_rows};
 use super::input::CheckedInput;
 use super::input_faults::portal_warning;
 use super::join::{candidates, is_of_input};
@@ -64,10 +64,10 @@ pub(crate) async fn retag<T: Transport>(
         let Some((input, planned)) = prepare(tenant, retagging, order.planning, begun_before, context).await? else {
             return Ok(ExitStatus::Done);
         };
-        let mut application = Application::new(tenant, order, input, calls)?;
-        match application.begin(planned, context).await? {
-            Some(begun) => return application.carry_out(begun, context).await,
-            None => calls = application.calls,
+        let mut applying = Applying::new(tenant, order, input, calls)?;
+        match applying.begin(planned, context).await? {
+            Some(begun) => return applying.carry_out(begun, context).await,
+            None => calls = applying.calls,
         }
     }
 }

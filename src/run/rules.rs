@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::RunContext;
-use super::apply::{Application, ApplyOrder};
+use super::apply::{ApplyOrder, Applying};
 use super::input::{CheckedInput, RulesOfInput};
 use super::join::{candidates, is_of_file};
 use super::ownership::overlaps;
@@ -35,7 +35,7 @@ use crate::plan::recent::RecentWrites;
 use crate::plan::resolution::Resolution;
 use crate::plan::undo::row_words;
 use crate::report::{Ending, Fields, ListBuilder, ListedFields, ResultsTarget};
-use crate::rules::{Account, Declaration, Explanation, Fault, Fleet, MOST_TAGS, Owned, RULES_HEADER, Wish, wishes};
+use crate::rules::{Declaration, Explanation, Fault, Fleet, MOST_TAGS, Owned, RULES_HEADER, RuleTally, Wish, wishes};
 use crate::store::{DeclarationInForce, Declared, KnownOperation};
 use crate::words::{counted, group_digits};
 
@@ -58,7 +58,7 @@ pub(super) struct JudgedList {
     pub(super) fields: Fields,
     pub(super) own: OwnWrites,
     sheet: Result<Sheet, InputError>,
-    account: Account,
+    tally: RuleTally,
 }
 
 /// Plans, asks, sends, and answers for everything that the rules give or take off.
@@ -78,14 +78,14 @@ pub(crate) async fn apply_rules<T: Transport>(
         order.planning.settings.guard = prepared.guard;
         let (today, input, planned) = prepared.plan(tenant, order.planning.settings, context)?;
         rules = today;
-        if let (false, Some(account)) = (order.run.asks, input.account()) {
-            context.say(account.text().trim_end());
+        if let (false, Some(tally)) = (order.run.asks, input.rule_tally()) {
+            context.say(tally.text().trim_end());
         }
         warn_of_new_tags(tenant, &input, &planned, context);
-        let mut application = Application::new(tenant, &order, input, calls)?;
-        match application.begin(planned, context).await? {
-            Some(begun) => return application.carry_out(begun, context).await,
-            None => calls = application.calls,
+        let mut applying = Applying::new(tenant, &order, input, calls)?;
+        match applying.begin(planned, context).await? {
+            Some(begun) => return applying.carry_out(begun, context).await,
+            None => calls = applying.calls,
         }
     }
 }
@@ -210,13 +210,13 @@ async fn prepare<T: Transport>(
             return Err(refuse_faults(&name, &[fault], &context.screen).err().unwrap_or_else(CommandError::cancelled));
         }
     };
-    refuse_faults(&name, &asked.account.conflicts(), &context.screen)?;
-    let JudgedList { declaration, machines, fields, own, sheet, account } = asked;
-    let declared = declared(&declaration, &machines.inventory, &account, given_last);
-    let guard = guard(&declaration, ceilings, account.in_scope);
+    refuse_faults(&name, &asked.tally.conflicts(), &context.screen)?;
+    let JudgedList { declaration, machines, fields, own, sheet, tally } = asked;
+    let declared = declared(&declaration, &machines.inventory, &tally, given_last);
+    let guard = guard(&declaration, ceilings, tally.in_scope);
     let mut input = CheckedInput::made_again(path.clone(), sheet.map_err(not_kept)?);
     input.name.clone_from(&name);
-    input.rules = Some(Box::new(RulesOfInput { account, declared }));
+    input.rules = Some(Box::new(RulesOfInput { tally, declared }));
     let rules = RulesOrder { name, path, declaration, ceilings };
     Ok(Prepared { rules, input, machines, fields, own, guard })
 }
@@ -238,8 +238,8 @@ fn ask(
     let nothing = RecentWrites::default();
     let recent = if as_listed { &nothing } else { &own.recent };
     let listed = ListedFields { inventory, fields: &fields };
-    let (sheet, account) = made_rows(&declaration, Fleet { inventory, fields: &listed, recent }, given_last, taken_off);
-    Ok(Box::new(JudgedList { declaration, machines, fields, own, sheet, account }))
+    let (sheet, tally) = made_rows(&declaration, Fleet { inventory, fields: &listed, recent }, given_last, taken_off);
+    Ok(Box::new(JudgedList { declaration, machines, fields, own, sheet, tally }))
 }
 
 /// A row for everything that the rules give or take off.
@@ -248,11 +248,11 @@ pub(super) fn made_rows(
     fleet: Fleet<'_>,
     given_last: &BTreeMap<String, String>,
     taken_off: &[(MachineId, Change)],
-) -> (Result<Sheet, InputError>, Account) {
+) -> (Result<Sheet, InputError>, RuleTally) {
     let mut sheet = SheetWriter::new(&RULES_HEADER, None);
     let mut asked: HashSet<(MachineId, String)> = HashSet::new();
     let mut failed = None;
-    let account = wishes(declaration, fleet, given_last, |wish| {
+    let tally = wishes(declaration, fleet, given_last, |wish| {
         let Some(machine) = fleet.inventory.machine(wish.position) else { return };
         if !taken_off.is_empty() {
             asked.extend(wish.change.tag().map(|tag| (machine.id().clone(), tag.case_key())));
@@ -271,7 +271,7 @@ pub(super) fn made_rows(
         let added = add_row(&mut sheet, machine, listed.name().unwrap_or_default(), &wish);
         failed = failed.take().or(added.err());
     }
-    (failed.map_or_else(|| sheet.finish(), Err), account)
+    (failed.map_or_else(|| sheet.finish(), Err), tally)
 }
 
 fn add_row(sheet: &mut SheetWriter, machine: &MachineId, name: &str, wish: &Wish<'_>) -> Result<(), InputError> {
@@ -325,14 +325,14 @@ fn shrunk(declaration: &Declaration, last: Option<&Declared>) -> Vec<Fault> {
 fn declared(
     declaration: &Declaration,
     inventory: &Inventory,
-    account: &Account,
+    tally: &RuleTally,
     given_last: BTreeMap<String, String>,
 ) -> Declared {
     let counts = inventory.tag_counts();
     let still_there = |tag: &String| declaration.own.holds(tag) && counts.of(tag) > 0;
     let mut given = given_last;
     given.retain(|tag, _| still_there(tag));
-    given.extend(account.given.clone());
+    given.extend(tally.given.clone());
     let (mut prefixes, mut tags) = (Vec::new(), Vec::new());
     for own in declaration.own.all() {
         match &own.value {

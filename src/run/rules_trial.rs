@@ -57,12 +57,12 @@ pub(crate) fn try_rules(
     if let Some(machine) = explained {
         return explain(&declaration, fleet, machine, context);
     }
-    let (sheet, account) = made_rows(&declaration, fleet, &BTreeMap::new(), &[]);
-    refuse_faults(&name, &account.conflicts(), &context.screen)?;
-    planning.settings.guard = guard(&declaration, ceilings, account.in_scope);
+    let (sheet, tally) = made_rows(&declaration, fleet, &BTreeMap::new(), &[]);
+    refuse_faults(&name, &tally.conflicts(), &context.screen)?;
+    planning.settings.guard = guard(&declaration, ceilings, tally.in_scope);
     let mut input = CheckedInput::made_again(path, sheet.map_err(not_kept)?);
     input.name.clone_from(&name);
-    input.rules = Some(Box::new(RulesOfInput { account, declared: Declared::default() }));
+    input.rules = Some(Box::new(RulesOfInput { tally, declared: Declared::default() }));
     tell_new_tags(&input, &inventory, &context.screen);
     let machines = Resolution::of(&input.sheet.requests, Some(&inventory));
     let plan = Plan::of(Arc::clone(&input.operations), machines, Some(&inventory), &recent, planning.settings.unlisted)

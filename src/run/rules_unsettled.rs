@@ -20,7 +20,7 @@ pub(super) fn count_unsettled(
     let Some(rules) = &mut input.rules else { return };
     let listed = ListedFields { inventory, fields };
     let fleet = Fleet { inventory, fields: &listed, recent };
-    rules.account.count_unsettled(declaration, fleet, by_machine(plan));
+    rules.tally.count_unsettled(declaration, fleet, by_machine(plan));
 }
 
 /// What a plan makes of each machine of which it changes something.

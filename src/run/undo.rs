@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::RunContext;
-use super::beginning::{self, Digests, new_run};
+use super::beginning::{self, Begun, Digests, new_run};
 use super::carrying_out::{Run, RunOrder};
 use super::claim::claim_by_name;
 use super::input::CheckedInput;
@@ -24,7 +24,7 @@ use crate::plan::recent::{Held, RecentWrites};
 use crate::plan::resolution::Resolution;
 use crate::plan::undo::{Inverse, LeftBehind, Made, SlotChange, leave_what_changed_since, row_words};
 use crate::report::{PlanReport, ResultsTarget, Screen};
-use crate::store::{RunKey, RunKind, RunSlot, StoredRun, UnfinishedRun, name_of_undo};
+use crate::store::{RunKind, RunSlot, StoredRun, UnfinishedRun, name_of_undo};
 use crate::words::counted;
 
 /// The columns of the rows that take a run back.
@@ -119,30 +119,23 @@ async fn take_back<T: Transport>(
     lock_wait: &LockWait,
     context: &mut RunContext,
 ) -> Result<ExitStatus, CommandError> {
-    let Claimed { key, id, read } = Box::pin(begin(tenant, order, undone, lock_wait, context)).await?;
+    let (Begun { key, id }, read) = Box::pin(begin(tenant, order, undone, lock_wait, context)).await?;
     // Resuming it would do again what is being taken back.
     tenant.store.close_run(undone.key).await?;
     let run =
-        Run { tenant, key, id: &id, target: &order.target, options: &order.run, selected_from: None, account: None };
+        Run { tenant, key, id: &id, target: &order.target, options: &order.run, selected_from: None, rule_tally: None };
     run.carry_out(Some(&read), context).await
 }
 
-/// A run that takes another back, with its turn.
-struct Claimed {
-    key: RunKey,
-    id: String,
-    /// What reading the machines took, however often that was.
-    read: ReadProgress,
-}
-
-/// Plans, asks and stores what takes the run back, until a plan has not waited for too long.
+/// Plans, asks and stores what takes the run back, until a plan has not waited for too long. Also tells what reading the machines
+/// took, however often that was.
 async fn begin<T: Transport>(
     tenant: &Tenant<T>,
     order: &UndoOrder,
     undone: &StoredRun,
     lock_wait: &LockWait,
     context: &mut RunContext,
-) -> Result<Claimed, CommandError> {
+) -> Result<(Begun, ReadProgress), CommandError> {
     let mut read = ReadProgress::default();
     loop {
         let machines = tenant.read_machines(context).await?;
@@ -167,9 +160,8 @@ async fn begin<T: Transport>(
         }
         let digests = Digests { input: input_digest(&mut input)?, operations: operations_digest(&planned) };
         let new_run = new_run(tenant, RunKind::Undo, &input, digests, (&order.target, &order.run), context);
-        let id = new_run.run_id.clone();
-        if let Some(key) = beginning::begin(tenant, new_run, &mut input, &mut planned, lock_wait, context).await? {
-            return Ok(Claimed { key, id, read });
+        if let Some(begun) = beginning::begin(tenant, new_run, &mut input, &mut planned, lock_wait, context).await? {
+            return Ok((begun, read));
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::plan::verification::{Finding, findings};
 use crate::report::{
     Ending, ResultsTarget, RowFinding, Screen, VerificationTotals, joined, row_findings, write_verification_to,
 };
-use crate::rules::Account;
+use crate::rules::RuleTally;
 use crate::words::{counted, selected_rows};
 
 /// Reads the tenant and says which rows hold; each row goes to the target, if there is one.
@@ -38,12 +38,12 @@ pub(crate) async fn verify<T: Transport>(
     let screen = &context.screen;
     warn_of_tags(tenant, &input, &inventory, screen);
     let rows = find(&input, &inventory, &recent, screen)?;
-    let undecided_machines = input.account().map_or(0, |account| account.undecided_machines);
+    let undecided_machines = input.rule_tally().map_or(0, |tally| tally.undecided_machines);
     let totals = VerificationTotals { undecided_machines, ..VerificationTotals::of(&rows) };
     if let Some(live_status) = &context.live_status {
         live_status.note_drift(&totals);
     }
-    let is_blind = input.account().is_some_and(Account::is_blind);
+    let is_blind = input.rule_tally().is_some_and(RuleTally::is_blind);
     let status = exit_status(&totals, skip_missing_machines, is_blind);
     let output =
         target.map(|target| target.results().map_or("-".to_owned(), |path| path.to_string_lossy().into_owned()));
@@ -52,13 +52,13 @@ pub(crate) async fn verify<T: Transport>(
     }
     if context.json {
         let own = totals.json(read.calls, output.as_deref());
-        let own = input.account().map_or_else(|| own.clone(), |account| joined(own.clone(), account.json()));
+        let own = input.rule_tally().map_or_else(|| own.clone(), |tally| joined(own.clone(), tally.json()));
         screen.object(own, &Ending::finished(status.code()))?;
     } else if target == Some(&ResultsTarget::StandardOutput) {
         screen.line(format!("{}:\n{}{}", rows_of(&input), totals.text(), of_rules(&input)).trim_end());
     } else if !(context.quiet && status == ExitStatus::Done) {
         let told = match u64::from(input.sheet.row_count) {
-            0 if input.account().is_some() => format!("{} asks for nothing that could be compared.\n", input.name),
+            0 if input.rule_tally().is_some() => format!("{} asks for nothing that could be compared.\n", input.name),
             0 if input.sheet.selected_from.is_none() => {
                 format!("{} has no rows, so there is nothing to compare.\n", input.name)
             }
@@ -84,7 +84,7 @@ fn rows_of(input: &CheckedInput) -> String {
 
 /// What is said of the rules that made the rows.
 fn of_rules(input: &CheckedInput) -> String {
-    input.account().map_or_else(String::new, Account::verification_text)
+    input.rule_tally().map_or_else(String::new, RuleTally::verification_text)
 }
 
 fn find(

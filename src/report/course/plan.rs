@@ -17,7 +17,7 @@ use crate::model::{Change, Request, Tag, TagNumber};
 use crate::plan::changes::{CallsNeeded, Decision, Plan};
 use crate::plan::resolution::{MachineNumber, ResolvedMachine};
 use crate::report::output::frame::joined;
-use crate::rules::Account;
+use crate::rules::RuleTally;
 use crate::words::{clock_time, counted, describe_duration, group_digits, minute, selected_rows};
 
 /// The most kinds of change that the text lists.
@@ -59,7 +59,7 @@ pub(crate) struct PlanReport<'a> {
     /// Whether single and bulk tag calls count apart and go at the same time.
     pub tags_side_by_side: bool,
     /// What the rules came to that made it.
-    pub rules: Option<&'a Account>,
+    pub rules: Option<&'a RuleTally>,
 }
 
 /// What happens to one tag or value.
@@ -199,7 +199,7 @@ impl<'a> PlanReport<'a> {
         self.write_withheld(&mut text);
         self.write_names(&mut text);
         self.write_calls(&mut text, changes);
-        text.extend(self.rules.map(Account::text));
+        text.extend(self.rules.map(RuleTally::text));
         text
     }
 

@@ -124,12 +124,12 @@ fn a_lookup_that_has_no_row_is_lacking_and_an_empty_cell_is_there() {
     "#);
     let mut declaration = declaration_with(&format!("{HEAD}{rules}"), &[list]).expect("rules");
     let twins = Listed::of(["twin.x", "twin.y"].map(|name| machine(name, &[])));
-    let (_, account) = twins.judged(&mut declaration, &given_last).expect("no conflict");
-    insta::assert_snapshot!(account.text(), @r#"
+    let (_, tally) = twins.judged(&mut declaration, &given_last).expect("no conflict");
+    insta::assert_snapshot!(tally.text(), @r#"
     Rules of fleet: 2 of 2 machines in scope.
       "department" is undecided about 2 machines, whose tags it leaves as they are; the first, twin.x, has no cmdb.Department for certain ("twin" on line 4 of cmdb.csv fits machines of several names: write the full name there)
     "#);
-    let told = &account.json()["rules"][0];
+    let told = &tally.json()["rules"][0];
     assert_eq!((&told["lacking"], &told["ambiguous"]), (&json!([]), &json!(["cmdb.Department"])));
 }
 
@@ -140,8 +140,8 @@ fn a_rule_that_would_change_its_mind_the_next_night_is_told() {
     };
     let told = |rules: &str, machines: &[MachineRecord]| {
         let mut declaration = declaration(&format!("{HEAD}{rules}")).expect("rules");
-        let (_, account) = Listed::of(machines.to_vec()).judged(&mut declaration, &BTreeMap::new()).expect("no fault");
-        account.text()
+        let (_, tally) = Listed::of(machines.to_vec()).judged(&mut declaration, &BTreeMap::new()).expect("no fault");
+        tally.text()
     };
     let flips = rule("untagged", "isempty(machineTags)", "SITE-NEW");
     let stays = rule("by hand", "set_has_element(machineTags, 'VIP')", "TIER-0");
@@ -212,14 +212,14 @@ fn cells_that_a_condition_could_not_read_are_told_with_it() {
     let list = "Name;Bought;Floor\na;20.11.2026;1\nb;2026-11-20;2\nc;19.11.2026;3\nd;2026-11-20;top\n";
     let mut declaration = declaration_with(&format!("{HEAD}{rules}"), &[list]).expect("rules");
     let machines = ["a", "b", "c", "d"].map(|name| machine(name, &["TIER-0"]));
-    let (told, account) = Listed::of(machines).judged(&mut declaration, &BTreeMap::new()).expect("no conflict");
+    let (told, tally) = Listed::of(machines).judged(&mut declaration, &BTreeMap::new()).expect("no conflict");
     assert_eq!(told.len(), 3, "{told:?}");
-    insta::assert_snapshot!(account.text(), @r#"
+    insta::assert_snapshot!(tally.text(), @r#"
     Rules of fleet: 3 of 4 machines in scope.
       the scope: 1 cell is not a number in cmdb.Floor, so the filter's comparisons with it are false; the first is "top"
       "bought": 2 cells are not a date in cmdb.Bought, so the filter's comparisons with them are false; the first is "20.11.2026"
     "#);
-    assert_eq!(account.json()["rules"][0]["unread_cells"], 2);
+    assert_eq!(tally.json()["rules"][0]["unread_cells"], 2);
 }
 
 #[test]

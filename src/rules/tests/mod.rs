@@ -74,8 +74,8 @@ impl Listed {
         declaration: &mut Declaration,
         given_last: &BTreeMap<String, String>,
     ) -> Result<Vec<String>, String> {
-        let (told, account) = self.judged(declaration, given_last)?;
-        let conflicts = account.conflicts();
+        let (told, tally) = self.judged(declaration, given_last)?;
+        let conflicts = tally.conflicts();
         if conflicts.is_empty() { Ok(told) } else { Err(conflicts.iter().map(ToString::to_string).collect()) }
     }
 
@@ -84,7 +84,7 @@ impl Listed {
         &self,
         declaration: &mut Declaration,
         given_last: &BTreeMap<String, String>,
-    ) -> Result<(Vec<String>, Account), String> {
+    ) -> Result<(Vec<String>, RuleTally), String> {
         for lookup in &mut declaration.lookups {
             lookup.join(&self.inventory).map_err(|fault| fault.to_string())?;
         }
@@ -93,7 +93,7 @@ impl Listed {
         let fleet = Fleet { inventory: &self.inventory, fields: &listed, recent: &recent };
         let mut told = Vec::new();
         let mut planned: Vec<PlannedForMachine> = Vec::new();
-        let mut account = wishes(declaration, fleet, given_last, |wish| {
+        let mut tally = wishes(declaration, fleet, given_last, |wish| {
             if planned.last().is_none_or(|last| last.position != wish.position) {
                 planned.push(PlannedForMachine { position: wish.position, wished: Vec::new() });
             }
@@ -103,8 +103,8 @@ impl Listed {
             let swap = if wish.is_swap { ", a swap" } else { "" };
             told.push(format!("{machine}: {} by {}{swap}", wish.change, wish.rule));
         });
-        account.count_unsettled(declaration, fleet, planned);
-        Ok((told, account))
+        tally.count_unsettled(declaration, fleet, planned);
+        Ok((told, tally))
     }
 }
 

@@ -25,7 +25,7 @@ const NAMED_MACHINES: usize = 5;
 
 /// What the rules came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Account {
+pub(crate) struct RuleTally {
     /// The name of the file's declaration.
     pub name: String,
     /// Machines of the list.
@@ -117,7 +117,7 @@ struct ValueConflict {
     names: Vec<String>,
 }
 
-impl Account {
+impl RuleTally {
     pub(super) fn new(declaration: &Declaration) -> Self {
         let rules = declaration.rules.iter().map(|rule| RuleAccount {
             name: rule.name.clone(),
