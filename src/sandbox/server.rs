@@ -23,7 +23,7 @@ use super::wire::Connection;
 const MAXIMUM_BODY_BYTES: usize = 1 << 20;
 
 /// How long a body may take to come.
-const LONGEST_BODY: Duration = Duration::from_secs(30);
+const LONGEST_BODY: Duration = Duration::from_secs(10);
 
 /// What all handlers share.
 #[derive(Debug)]

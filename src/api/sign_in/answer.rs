@@ -16,7 +16,7 @@ use crate::outside::secrets;
 pub(super) fn learn_tokens(body: &[u8]) {
     let Ok(Value::Object(fields)) = serde_json::from_slice(body) else { return };
     for name in ["access_token", "refresh_token", "id_token", "accessToken"] {
-        if let Some(token) = fields.get(name).and_then(Value::as_str) {
+        if let Some(token) = fields.get(name).and_then(Value::as_str).filter(|text| is_token_text(text)) {
             secrets::learn(&token.into());
         }
     }

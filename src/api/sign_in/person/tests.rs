@@ -229,7 +229,7 @@ async fn a_device_code_is_shown_and_exchanged_once_the_person_has_entered_it() {
 #[tokio::test]
 async fn a_device_code_that_a_broken_token_has_spent_is_not_asked_for_again() {
     let page = Answer::new(200, "<html>a gateway's page</html>");
-    let broken = Answer::new(200, r#"{"access_token":"two\nlines","expires_in":3600}"#);
+    let broken = Answer::new(200, r#"{"access_token":"spent\ncanary~2718","expires_in":3600}"#);
     let authority = Authority::start([Answer::new(200, CODES), page, broken]).await;
     let (sign_in, _invitations) = sign_in(&authority, AuthMethod::DeviceCode);
     let error = sign_in.token().await.expect_err("no token");
