@@ -45,7 +45,7 @@ fn a_plan_says_what_changes_where_and_in_how_many_calls() {
     let server = tenant().serve();
     let outcome = plan(&server, &rows, "").run().exits(1);
     insta::assert_snapshot!(text(&outcome), @r#"
-    Plan for input.csv, 10 rows, on 127.0.0.1:
+    Plan for input.csv, 10 rows, 12 operations, on 127.0.0.1:
     6 changes, 4 already set, 1 asked for more than once and done once, 2 rows that fail, since their machine's name leads to none
               3 × add tag "Tier 1" (2 already set)
                   machine groups: Servers 1, Workstations 1

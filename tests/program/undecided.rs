@@ -55,7 +55,7 @@ fn what_no_machine_lets_be_decided_is_not_taken_for_what_holds() {
     insta::assert_snapshot!(text(&exits(over(&server, &folder, &alone, "verify fleet.toml -q"), 10)), @r#"
     fleet.toml asks for nothing that could be compared.
     Rules of f: 3 of 3 machines in scope.
-      "managed" is undecided about 3 machines, and its tags stay as they are there; the first, ber-1.corp, lacks managedBy
+      "managed" is undecided about 3 machines, whose tags it leaves as they are; the first, ber-1.corp, lacks managedBy
     Not known to hold, since no machine in scope lets it be decided: "managed".
     "#);
     let told = exits(run(&server, &folder, "verify fleet.toml --json"), 10).object();
@@ -73,7 +73,7 @@ fn what_no_machine_lets_be_decided_is_not_taken_for_what_holds() {
     3 rows of fleet.toml:
                 3 hold
     Rules of f: 3 of 3 machines in scope.
-      "some" is undecided about 2 machines, and its tags stay as they are there; the first, ber-1.corp, lacks managedBy
+      "some" is undecided about 2 machines, whose tags it leaves as they are; the first, ber-1.corp, lacks managedBy
     "#);
     exits(over(&server, &folder, &format!("{own}{held}{berlin}{managed}"), "verify fleet.toml"), 10);
     let scope = format!("{own}[scope]\nwhere = \"managedBy == 'x'\"\n{held}");
