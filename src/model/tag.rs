@@ -79,7 +79,8 @@ impl Tag {
         &self.0
     }
 
-    /// Its text without case, which groups the tags that the service may take for one: [`is_same_but_for_case`](Self::is_same_but_for_case).
+    /// Its text without case, which groups the tags that the service may take for one, as [`Self::is_same_but_for_case`] tells
+    /// of two.
     pub(crate) fn case_key(&self) -> String {
         case_key(&self.0)
     }

@@ -40,8 +40,9 @@ pub(crate) struct EarlierOutcome {
 }
 
 impl Plan {
-    /// Takes the outcomes of the run that is resumed into the plan, of which nothing is held back yet, by the numbers of its operations, and says what
-    /// becomes of each. The guard, of a list of so many machines, and the limit count what is still to be changed.
+    /// Takes the outcomes of the run that is resumed into the plan, of which nothing is held back yet, by the numbers of its
+    /// operations, and says what becomes of each. The guard, of a list of so many machines, and the limit count what is still
+    /// to be changed.
     pub(crate) fn carry(
         &mut self,
         earlier: impl Fn(usize) -> Option<EarlierOutcome>,

@@ -15,7 +15,7 @@ use crate::store::{Claim, Holder, RunKey, RunState, Store, StoredRun};
 /// How often to look whether a run that is in the way is over.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Lets a run that is known by its name go on in this process. Its process may have put it into a new form while it was
+/// Lets a run that is known by its name go on in this process. The process that had it may have put it into a new form while it was
 /// waited for: then it is that one which goes on, and what is left of the wait is for its sake.
 pub(super) async fn claim_by_name<T: Transport>(
     tenant: &Tenant<T>,
@@ -29,7 +29,7 @@ pub(super) async fn claim_by_name<T: Transport>(
         let waited = tenant.clock.boot_time().since(began);
         let lock_wait = tenant.lock_wait(lock_wait.map(|wait| wait.saturating_sub(waited)));
         let error = match claim(store, run.key, &lock_wait, context).await {
-            // Its process may have brought it to its end, or taken it back.
+            // The process that had it may have brought it to its end, or taken it back.
             Ok(state) => return Ok(StoredRun { state, ..run }),
             Err(error) => error,
         };

@@ -126,6 +126,11 @@ fn limits_end_the_program_in_order_or_not_at_all() {
     });
 }
 
+/// A command over a directory of time zones, `$z`, that is made so. Folders of tests may be where no files are expected.
+fn in_time_zones(made: &str, command: &str) -> String {
+    format!("z=$(mktemp -d -p /tmp); {made}; env TZDIR=$z {command}; status=$?; rm -r $z; exit $status")
+}
+
 #[test]
 fn pipes_that_nobody_serves_are_refused_or_end_with_the_deadline() {
     let table = [
@@ -139,8 +144,22 @@ fn pipes_that_nobody_serves_are_refused_or_end_with_the_deadline() {
             "it is no ordinary file",
         ),
         ("mkfifo w; exec $TAGFLEET apply a.csv --sandbox --yes --where-file w", 2, "w"),
-        ("mkdir z; mkfifo z/f; exec env TZDIR=$PWD/z TZ=f $TAGFLEET apply a.csv --sandbox --yes", 2, "TZDIR names "),
-        ("mkdir -p z/y; mkfifo z/y/f; exec env TZDIR=$PWD/z TZ=Not/There $TAGFLEET runs", 2, "TZDIR names "),
+        (
+            &in_time_zones("mkfifo $z/f", "TZ=f $TAGFLEET apply a.csv --sandbox --yes"),
+            2,
+            "/f, which is no ordinary file",
+        ),
+        (
+            &in_time_zones("mkdir $z/y; mkfifo $z/y/f", "TZ=Not/There $TAGFLEET runs"),
+            2,
+            "/y/f, which is no ordinary file",
+        ),
+        // A link that leads back is not followed for ever, and refuses nothing.
+        (
+            &in_time_zones("touch $z/{1..300}; ln -s . $z/posix", "TZ=Not/There $TAGFLEET apply a.csv --sandbox --yes"),
+            0,
+            "",
+        ),
         ("exec env TZDIR=/dev TZ=zero $TAGFLEET runs", 2, "TZDIR names /dev, which holds no ordinary files"),
         // Somebody has it open, and writes nothing.
         (
